@@ -1,0 +1,48 @@
+# Two commands do everything: `make demo` and `make test`. `make help` lists the rest.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DOCS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check format docs clean
+
+help:  ## List the commands.
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+install: $(STAMP)  ## Make .venv with everything that demo, tests and checks need.
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	@test -x $(BIN)/python || { echo "Making $(VENV) ..."; $(PYTHON) -m venv $(VENV) || \
+	  { echo "Python's venv module is missing; on Debian and Ubuntu: apt-get install python3-venv"; exit 2; }; }
+	@echo "Installing into $(VENV) (about a minute the first time) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[ocr]' --group dev
+	@touch $(STAMP)
+
+demo: install  ## Answer questions about the sample, or about your own: make demo DOCS=/some/folder
+	@$(BIN)/osmm demo $(if $(DOCS),"$(DOCS)")
+
+test: install  ## Run every test, against a real OpenSearch that the tests start.
+	@$(BIN)/osmm doctor --quiet
+	@$(BIN)/python -m pytest
+
+check: install  ## Lint and type-check.
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+format: install  ## Format the code.
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+docs: install  ## Write docs/cli.md anew from the commands' help.
+	@$(BIN)/python docs/make_cli_reference.py
+
+clean:  ## Remove .venv and what tools left behind; models and server caches stay.
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
