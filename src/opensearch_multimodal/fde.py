@@ -1,0 +1,208 @@
+"""MUVERA: fixed dimensional encodings (FDE), single vectors whose inner product approximates MaxSim.
+
+Dhulipala, Hadian, Jayaram, Lee and Mirrokni, "MUVERA: Multi-Vector Retrieval via Fixed Dimensional
+Encodings", 2024, arXiv:2405.19504. Space is cut into 2^bits buckets by random hyperplanes (SimHash), several
+times over. In each bucket a query's rows are added and a document's rows averaged, after a random projection
+to fewer dimensions; all buckets of all repetitions are concatenated. Rows that are near each other mostly
+share a bucket, so the inner product sums, over query rows, their similarity with the document rows nearby.
+
+The random numbers come from the raw bits of PCG64, whose stream NumPy keeps for ever, and only whole numbers
+are made of them: an encoding is the same on every machine, up to the rounding of matrix products.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import InvalidInput
+from .types import FloatArray, check_multi_vector
+
+__all__ = ["FdeParameters", "encode_document", "encode_query", "quantize_document", "quantize_query"]
+
+_CLIP = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class FdeParameters:
+    """What fixes an encoding; two encodings can be compared only if these are equal.
+
+    Attributes:
+        repetitions: how many times space is cut anew, at least 1.
+        simhash_bits: hyperplanes of one cut, 0–12; a repetition has 2^bits buckets.
+        projection: dimension of a row in its bucket, or None for all its components.
+        seed: where the random numbers start, 0–2^64 − 1.
+        fill_empty: an empty bucket of a document gets the row whose bucket differs in the fewest bits,
+            the first one of them in model order; queries leave it 0.
+    """
+
+    repetitions: int = 20
+    simhash_bits: int = 4
+    projection: int | None = 32
+    seed: int = 1
+    fill_empty: bool = True
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        limits = {
+            "repetitions": (self.repetitions, 1, 1000),
+            "simhash_bits": (self.simhash_bits, 0, 12),
+            "projection": (1 if self.projection is None else self.projection, 1, 4096),
+            "seed": (self.seed, 0, 2**64 - 1),
+        }
+        for name, (value, low, high) in limits.items():
+            if not low <= value <= high:
+                raise InvalidInput(f"fde {name}: {value} is outside {low}–{high}")
+
+    def dimension(self, vector_dimension: int) -> int:
+        """Return the dimension of the encodings of rows with ``vector_dimension`` components."""
+        buckets = self.repetitions << self.simhash_bits
+        return buckets * (self.projection or vector_dimension)
+
+
+def encode_query(query: npt.ArrayLike, parameters: FdeParameters) -> FloatArray:
+    """Encode a query multi-vector.
+
+    Args:
+        query: shape (n, d), any real dtype, one token vector per row.
+        parameters: the same as for the documents.
+
+    Returns:
+        Shape (D,), float32, D = ``parameters.dimension(d)``: repetition by repetition, bucket by bucket.
+
+    Raises:
+        InvalidInput: a wrong shape or a component that is not finite.
+    """
+    rows = check_multi_vector("query", query)
+    projected, members = _bucketed(rows, parameters)
+    buckets: FloatArray = np.matmul(members, projected)
+    return buckets.reshape(-1)
+
+
+def encode_document(document: npt.ArrayLike, parameters: FdeParameters) -> FloatArray:
+    """Encode the multi-vector of a page or passage.
+
+    Args:
+        document: shape (p, d), any real dtype, one token or patch vector per row, in model order.
+        parameters: the same as for the queries.
+
+    Returns:
+        Shape (D,), float32, D = ``parameters.dimension(d)``: repetition by repetition, bucket by bucket.
+
+    Raises:
+        InvalidInput: a wrong shape or a component that is not finite.
+    """
+    rows = check_multi_vector("document", document)
+    projected, members = _bucketed(rows, parameters)
+    counts = members.sum(axis=2)
+    buckets: FloatArray = np.matmul(members, projected)
+    buckets /= np.maximum(counts, 1)[:, :, None]
+    if parameters.fill_empty:
+        repetition, bucket = np.nonzero(counts == 0)
+        codes = members.argmax(axis=1)
+        nearest = _differing_bits(parameters.simhash_bits)[bucket[:, None], codes[repetition]].argmin(axis=1)
+        buckets[repetition, bucket] = projected[repetition, nearest]
+    return buckets.reshape(-1)
+
+
+def quantize_document(fde: npt.ArrayLike, parameters: FdeParameters, dimension: int) -> npt.NDArray[np.int8]:
+    """Return a document's encoding in bytes, by a scale that is the same for all documents.
+
+    Args:
+        fde: shape (D,), float32, from `encode_document` of unit rows.
+        parameters: those of the encoding.
+        dimension: the components d of the multi-vector's rows.
+
+    Returns:
+        Shape (D,), int8, −127 to 127. A component of a projected unit row has the standard deviation 1/√w,
+        w components per bucket; values beyond ``3/√w`` are clipped.
+
+    Raises:
+        InvalidInput: a wrong dimension or a component that is not finite.
+    """
+    values = _check_fde(fde)
+    if values.size != parameters.dimension(dimension):
+        raise InvalidInput(f"fde: dimension {values.size}, but {parameters.dimension(dimension)} is required")
+    scale = np.float32(127 / _CLIP * math.sqrt(parameters.projection or dimension))
+    codes: npt.NDArray[np.int8] = np.clip(np.rint(values * scale), -127, 127).astype(np.int8)
+    return codes
+
+
+def quantize_query(fde: npt.ArrayLike) -> npt.NDArray[np.int8]:
+    """Return a query's encoding in bytes, by its own scale: its largest component becomes ±127.
+
+    Scaling a query by a positive factor leaves the order of its results unchanged.
+
+    Args:
+        fde: shape (D,), float32, from `encode_query`.
+
+    Returns:
+        Shape (D,), int8.
+
+    Raises:
+        InvalidInput: a wrong shape or a component that is not finite.
+    """
+    values = _check_fde(fde)
+    largest = np.abs(values).max()
+    if largest > 0:
+        values = values / largest * np.float32(127)
+    return np.rint(values).astype(np.int8)
+
+
+def _check_fde(fde: npt.ArrayLike) -> FloatArray:
+    values = np.asarray(fde, dtype=np.float32)
+    if values.ndim != 1 or values.size == 0 or not np.isfinite(values).all():
+        raise InvalidInput(f"fde: expected finite components of shape (D,), got shape {values.shape}")
+    return values
+
+
+def _bucketed(rows: FloatArray, parameters: FdeParameters) -> tuple[FloatArray, FloatArray]:
+    """Return the projected rows, (R, n, w), and who is in which bucket as 0 and 1, (R, 2^bits, n)."""
+    count, dimension = rows.shape
+    planes, projection = _matrices(parameters, dimension)
+    positive = (rows @ planes > 0).reshape(count, parameters.repetitions, parameters.simhash_bits)
+    codes = positive @ (1 << np.arange(parameters.simhash_bits))
+    members = codes.T[:, None, :] == np.arange(2**parameters.simhash_bits)[:, None]
+    if projection is None:
+        projected = np.broadcast_to(rows, (parameters.repetitions, count, dimension))
+    else:
+        projected = (rows @ projection).reshape(count, parameters.repetitions, -1).transpose(1, 0, 2)
+    return projected, members.astype(np.float32)
+
+
+@lru_cache(maxsize=8)
+def _matrices(parameters: FdeParameters, dimension: int) -> tuple[FloatArray, FloatArray | None]:
+    """Return the hyperplanes, (d, R · bits), and the projections, (d, R · w), ±1/√w, or None."""
+    source = np.random.PCG64(parameters.seed)
+    planes = _normal(source, (dimension, parameters.repetitions * parameters.simhash_bits))
+    if parameters.projection is None:
+        return planes, None
+    bits = _random_bits(source, dimension * parameters.repetitions * parameters.projection)
+    length = np.float32(1 / math.sqrt(parameters.projection))
+    return planes, np.where(bits.reshape(dimension, -1) > 0, length, -length)
+
+
+def _normal(source: np.random.PCG64, shape: tuple[int, int]) -> FloatArray:
+    """Draw the number of ones in 64 random bits, less 32: normal enough for directions, and portable."""
+    bits = _random_bits(source, 64 * shape[0] * shape[1])
+    ones: npt.NDArray[np.int64] = bits.reshape(*shape, 64).sum(axis=2, dtype=np.int64)
+    return (ones - 32).astype(np.float32)
+
+
+def _random_bits(source: np.random.PCG64, count: int) -> npt.NDArray[np.uint8]:
+    """Draw random bits, shape (count,): those of the raw 64-bit words, the least significant first."""
+    words = source.random_raw((count + 63) // 64).astype("<u8")
+    return np.unpackbits(words.view(np.uint8), count=count, bitorder="little")
+
+
+@lru_cache(maxsize=8)
+def _differing_bits(bits: int) -> npt.NDArray[np.uint8]:
+    """Return in how many bits two bucket numbers differ, shape (2^bits, 2^bits)."""
+    numbers = np.arange(2**bits, dtype=np.uint16)
+    differing = numbers[:, None] ^ numbers
+    ones: npt.NDArray[np.uint8] = ((differing[:, :, None] >> np.arange(bits)) & 1).sum(axis=2, dtype=np.uint8)
+    return ones

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from opensearch_multimodal import fde
+from opensearch_multimodal.errors import InvalidInput
+from opensearch_multimodal.fde import FdeParameters
+from opensearch_multimodal.maxsim import maxsim
+
+SMALL = FdeParameters(repetitions=3, simhash_bits=2, projection=4, seed=9)
+
+
+def unit(generator, *shape):
+    rows = generator.standard_normal(shape).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+
+
+def slowly(rows, parameters, *, document):
+    """MUVERA by the letter: one repetition, one bucket, one row at a time."""
+    planes, projections = fde._matrices(parameters, rows.shape[1])
+    width = parameters.projection or rows.shape[1]
+    bits = parameters.simhash_bits
+    blocks = []
+    for repetition in range(parameters.repetitions):
+        cut = planes[:, repetition * bits : (repetition + 1) * bits]
+        codes = [sum(int(bit) << position for position, bit in enumerate(row @ cut > 0)) for row in rows]
+        if parameters.projection is None:
+            projected = rows
+        else:
+            projected = rows @ projections[:, repetition * width : (repetition + 1) * width]
+        for bucket in range(2**bits):
+            members = [row for row, code in zip(projected, codes, strict=True) if code == bucket]
+            if members:
+                blocks.append(np.sum(members, axis=0) / (len(members) if document else 1))
+            elif document and parameters.fill_empty:
+                differing = [(code ^ bucket).bit_count() for code in codes]
+                blocks.append(projected[differing.index(min(differing))])
+            else:
+                blocks.append(np.zeros(width))
+    return np.concatenate(blocks)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        SMALL,
+        FdeParameters(repetitions=2, simhash_bits=3, projection=None, seed=1),
+        FdeParameters(repetitions=2, simhash_bits=0, projection=5, seed=2),
+        FdeParameters(repetitions=2, simhash_bits=4, projection=3, seed=3, fill_empty=False),
+    ],
+    ids=["small", "no projection", "one bucket", "empty buckets stay empty"],
+)
+@pytest.mark.parametrize("count", [1, 20])
+def test_encodings_equal_the_definition(parameters, count):
+    rows = unit(np.random.default_rng(4), count, 12)
+    before = rows.copy()
+    document, query = fde.encode_document(rows, parameters), fde.encode_query(rows, parameters)
+    assert document.dtype == query.dtype == np.float32
+    assert document.shape == query.shape == (parameters.dimension(12),)
+    np.testing.assert_allclose(document, slowly(rows, parameters, document=True), atol=1e-6)
+    np.testing.assert_allclose(query, slowly(rows, parameters, document=False), atol=1e-6)
+    np.testing.assert_array_equal(rows, before)
+
+
+def test_dimension_is_repetitions_times_buckets_times_width():
+    assert FdeParameters(20, 4, 32).dimension(128) == 20 * 2**4 * 32
+    assert FdeParameters(20, 4, None).dimension(128) == 20 * 2**4 * 128
+
+
+def test_random_matrices_are_the_same_for_ever():
+    planes, projection = fde._matrices(FdeParameters(repetitions=2, simhash_bits=3, projection=4, seed=1), 8)
+    digest = hashlib.sha256(planes.astype("<f4").tobytes() + projection.astype("<f4").tobytes()).hexdigest()
+    assert digest == "b521782b090bf13fd46f4251f69864f8c6a42dc8f1b7a99366e5286822744af5"
+    assert np.unique(np.abs(projection)).tolist() == [0.5]
+
+
+def test_hyperplanes_are_close_to_normal():
+    planes, _ = fde._matrices(FdeParameters(repetitions=20, simhash_bits=5, projection=None), 128)
+    assert planes.mean() == pytest.approx(0, abs=0.15)
+    assert planes.std() == pytest.approx(np.sqrt(64) / 2, rel=0.02)
+    assert np.mean((planes / planes.std()) ** 4) == pytest.approx(3 - 2 / 64, abs=0.2)
+
+
+def test_inner_products_follow_maxsim():
+    generator = np.random.default_rng(5)
+    query = unit(generator, 16, 64)
+    documents = [unit(generator, 40, 64) for _ in range(200)]
+    for rank, document in enumerate(documents[:10]):
+        near = query[: 16 - rank] + 0.5 * unit(generator, 16 - rank, 64)
+        document[: 16 - rank] = near / np.linalg.norm(near, axis=1, keepdims=True)
+    parameters = FdeParameters(repetitions=20, simhash_bits=4, projection=16)
+    encoded = np.stack([fde.encode_document(document, parameters) for document in documents])
+    exact = np.argsort(-maxsim(query, documents))[:10]
+    close = np.argsort(-(encoded @ fde.encode_query(query, parameters)))[:20]
+    assert len(set(exact.tolist()) & set(close.tolist())) >= 9
+    codes = np.stack([fde.quantize_document(row, parameters, 64) for row in encoded]).astype(np.int32)
+    in_bytes = codes @ fde.quantize_query(fde.encode_query(query, parameters)).astype(np.int32)
+    assert len(set(exact.tolist()) & set(np.argsort(-in_bytes)[:20].tolist())) >= 9
+
+
+def test_documents_share_one_scale_and_are_clipped():
+    parameters = FdeParameters(repetitions=1, simhash_bits=0, projection=4)
+    values = np.array([0.0, 1.5 / 3, 3 / 2, -9.0], dtype=np.float32)
+    before = values.copy()
+    codes = fde.quantize_document(values, parameters, 128)
+    assert codes.dtype == np.int8
+    assert codes.tolist() == [0, round(127 / 3 * 2 * 0.5), 127, -127]
+    np.testing.assert_array_equal(values, before)
+
+
+def test_queries_have_their_own_scale():
+    assert fde.quantize_query([0.5, -1.0, 0.25]).tolist() == [round(127 / 2), -127, round(127 / 4)]
+    assert fde.quantize_query([1e-40, -1e-40]).tolist() == [127, -127]
+    assert fde.quantize_query([0.0, 0.0]).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"repetitions": 0}, "fde repetitions: 0 is outside 1–1000"),
+        ({"simhash_bits": 13}, "fde simhash_bits: 13 is outside 0–12"),
+        ({"projection": 0}, "fde projection: 0 is outside 1–4096"),
+        ({"seed": -1}, "fde seed: -1 is outside 0–"),
+    ],
+)
+def test_parameters_out_of_range_are_refused(change, message):
+    with pytest.raises(InvalidInput, match=message):
+        FdeParameters(**change)
+
+
+def test_wrong_vectors_are_refused():
+    with pytest.raises(InvalidInput, match=r"query: expected a multi-vector of shape \(n, d\)"):
+        fde.encode_query([1.0, 2.0], SMALL)
+    with pytest.raises(InvalidInput, match="document: component"):
+        fde.encode_document([[1.0, np.inf]], SMALL)
+    with pytest.raises(InvalidInput, match=f"fde: dimension 5, but {3 * 2**2 * 4} is required"):
+        fde.quantize_document(np.zeros(5), SMALL, 128)
+    with pytest.raises(InvalidInput, match="fde: expected finite components"):
+        fde.quantize_query([np.nan])
