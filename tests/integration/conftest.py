@@ -1,0 +1,31 @@
+"""One embedded server for the whole run; it lives in a folder that the server's own user can reach."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from opensearch_multimodal.client import Cluster
+from opensearch_multimodal.server import EmbeddedServer
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[EmbeddedServer]:
+    """A running server on an empty data folder."""
+    data = Path(tempfile.mkdtemp(prefix="osmm-test-"))  # pytest's own folders are closed to other users
+    data.chmod(0o755)
+    try:
+        with EmbeddedServer(data, heap="1g") as running:
+            yield running
+    finally:
+        shutil.rmtree(data, ignore_errors=True)
+
+
+@pytest.fixture
+def cluster(server: EmbeddedServer) -> Cluster:
+    """A connection to the server."""
+    return Cluster(server.url)
