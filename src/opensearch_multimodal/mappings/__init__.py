@@ -1,0 +1,37 @@
+"""Index bodies and what they say of themselves (``_meta.multimodal``)."""
+
+from .body import build_body, fde_parameters, load_template, stamp
+from .description import IndexDescription, describe
+from .meta import (
+    BinaryField,
+    Cut,
+    FdeField,
+    Fusion,
+    Meta,
+    Profile,
+    Refine,
+    Retriever,
+    SourceField,
+    parse_meta,
+    parse_profile,
+)
+
+__all__ = [
+    "BinaryField",
+    "Cut",
+    "FdeField",
+    "Fusion",
+    "IndexDescription",
+    "Meta",
+    "Profile",
+    "Refine",
+    "Retriever",
+    "SourceField",
+    "build_body",
+    "describe",
+    "fde_parameters",
+    "load_template",
+    "parse_meta",
+    "parse_profile",
+    "stamp",
+]

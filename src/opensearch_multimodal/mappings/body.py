@@ -1,0 +1,153 @@
+"""Index bodies: read the shipped ones, fit them to models and to a cluster, check that they agree."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from .. import resources
+from ..errors import InvalidInput
+from ..fde import FdeParameters
+from ..models import ModelSpec
+from .meta import BinaryField, FdeField, Meta, SourceField, parse_meta
+
+__all__ = ["build_body", "fde_parameters", "load_template", "stamp"]
+
+SHIPPED = ("pages", "passages")
+
+
+def load_template(name: str) -> dict[str, Any]:
+    """Read an index body: ``pages`` or ``passages``, or the path of a JSON file.
+
+    Raises:
+        InvalidInput: there is no such file, or it is not an index body that describes itself.
+    """
+    path = resources.find(f"mappings/{name}.json") if name in SHIPPED else Path(name)
+    if not path.is_file():
+        raise InvalidInput(f"mapping: '{name}' is neither {' nor '.join(SHIPPED)} nor a JSON file")
+    try:
+        body = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise InvalidInput(f"{path.name}: not valid JSON: {error}") from error
+    try:
+        parse_meta(path.name, body["mappings"]["_meta"]["multimodal"])
+    except (KeyError, TypeError):
+        raise InvalidInput(f"{path.name}: no mappings._meta.multimodal, so it describes no vectors") from None
+    loaded: dict[str, Any] = body
+    return loaded
+
+
+def build_body(
+    template: Mapping[str, Any],
+    specs: Callable[[str], ModelSpec],
+    *,
+    models: Mapping[str, str] | None = None,
+    inputs: Mapping[str, str] | None = None,
+    shards: int | None = None,
+    replicas: int | None = None,
+    engine: str | None = None,
+    analyzer: str | None = None,
+) -> dict[str, Any]:
+    """Return a complete index body with dimensions and fingerprints filled in.
+
+    Args:
+        template: an index body as `load_template` gives it; left unchanged.
+        specs: finds a model's spec by name.
+        models: vector field → model, where the template's is not wanted.
+        inputs: vector field → ``text`` or ``image``, where the template's is not wanted.
+        shards: number of primary shards.
+        replicas: number of replicas; by default as the template says.
+        engine: k-NN engine of every vector field, ``lucene`` or ``faiss``.
+        analyzer: analyzer of the text fields.
+
+    Raises:
+        InvalidInput: a field is unknown, or a model does not fit its field.
+    """
+    body = copy.deepcopy(dict(template))
+    meta = body["mappings"]["_meta"]["multimodal"]
+    fields = meta["fields"]
+    for option, choices in (("model", models or {}), ("input", inputs or {})):
+        for field, value in choices.items():
+            if field not in fields or option not in fields[field]:
+                raise InvalidInput(f"{option}: '{field}' is not a vector field with a model")
+            fields[field][option] = value
+    settings = body.setdefault("settings", {}).setdefault("index", {})
+    if shards is not None:
+        settings["number_of_shards"] = shards
+    if replicas is not None:
+        settings.pop("auto_expand_replicas", None)
+        settings["number_of_replicas"] = replicas
+    properties = body["mappings"]["properties"]
+    for definition in properties.values():
+        if engine and definition.get("type") == "knn_vector":
+            definition["method"]["engine"] = engine
+        if analyzer and definition.get("type") == "text":
+            definition["analyzer"] = analyzer
+    parsed = stamp(parse_meta("mapping", meta), specs)
+    _fit_dimensions(properties, parsed, specs)
+    body["mappings"]["_meta"]["multimodal"] = parsed.model_dump(mode="json", exclude_none=True)
+    return body
+
+
+def stamp(meta: Meta, specs: Callable[[str], ModelSpec]) -> Meta:
+    """Return ``meta`` with the fingerprint of every source field's model filled in.
+
+    Raises:
+        InvalidInput: a model does not fit its field.
+    """
+    fields = dict(meta.fields)
+    for name, field in fields.items():
+        if isinstance(field, SourceField):
+            spec = specs(field.model)
+            _check_fit(name, field, spec)
+            fields[name] = field.model_copy(update={"fingerprint": spec.fingerprint})
+    return meta.model_copy(update={"fields": fields})
+
+
+def fde_parameters(field: FdeField) -> FdeParameters:
+    """Return the encoding parameters that an FDE field is described by."""
+    return FdeParameters(
+        repetitions=field.repetitions,
+        simhash_bits=field.simhash_bits,
+        projection=field.projection,
+        seed=field.seed,
+    )
+
+
+def _check_fit(name: str, field: SourceField, spec: ModelSpec) -> None:
+    if field.input not in spec.inputs:
+        raise InvalidInput(
+            f"field '{name}': model '{spec.name}' reads {' and '.join(spec.inputs)}, not {field.input}"
+        )
+    expected = "multi_vector" if field.encoding else "dense"
+    if spec.kind != expected:
+        raise InvalidInput(f"field '{name}' takes a {expected} model, '{spec.name}' is {spec.kind}")
+
+
+def _fit_dimensions(properties: dict[str, Any], meta: Meta, specs: Callable[[str], ModelSpec]) -> None:
+    """Set each k-NN field's dimension to what its model gives."""
+    for name, field in meta.fields.items():
+        if name not in properties:
+            raise InvalidInput(f"field '{name}' is described in _meta but not in the mapping's properties")
+        definition = properties[name]
+        if definition["type"] != "knn_vector":
+            continue
+        definition["dimension"] = vector_dimension(meta, field, specs)
+
+
+def vector_dimension(
+    meta: Meta, field: SourceField | BinaryField | FdeField, specs: Callable[[str], ModelSpec]
+) -> int:
+    """Return the dimension that the k-NN field described by ``field`` must have."""
+    if isinstance(field, SourceField):
+        return specs(field.model).dimension
+    source = meta.fields.get(field.derived_from)
+    if not isinstance(source, SourceField):
+        raise InvalidInput(f"derived_from: '{field.derived_from}' is not a vector field with a model")
+    dimension = specs(source.model).dimension
+    if isinstance(field, BinaryField):
+        return -(-dimension // 8) * 8
+    return fde_parameters(field).dimension(dimension)

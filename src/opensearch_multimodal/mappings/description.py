@@ -1,0 +1,198 @@
+"""A live index as it describes itself, and the checks that keep two vector spaces apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import InvalidInput, ModelMismatch
+from ..fusion import check_methods
+from ..models import ModelSpec
+from .meta import BinaryField, FdeField, Meta, Profile, SourceField, parse_meta
+
+__all__ = ["IndexDescription", "describe"]
+
+_FIELD_KINDS: dict[str, tuple[type, ...]] = {
+    "dense": (SourceField,),
+    "binary": (BinaryField,),
+    "fde": (FdeField,),
+    "late_interaction": (SourceField,),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class IndexDescription:
+    """One index name and what the indices behind it say of themselves.
+
+    Attributes:
+        name: as the caller wrote it: an index, an alias or a pattern.
+        indices: the concrete indices behind it.
+        meta: their common description.
+        properties: their common field mappings.
+        settings: concrete index → its settings.
+    """
+
+    name: str
+    indices: tuple[str, ...]
+    meta: Meta
+    properties: Mapping[str, Any]
+    settings: Mapping[str, Mapping[str, Any]]
+
+    def profile(self, name: str) -> Profile:
+        """Return a profile by its name, following aliases.
+
+        Raises:
+            InvalidInput: there is none of that name; the message lists those there are.
+        """
+        found: Profile | str | None = name
+        for _ in range(len(self.meta.profiles) + 1):
+            if not isinstance(found, str):
+                break
+            found = self.meta.profiles.get(found)
+        if not isinstance(found, Profile):
+            known = ", ".join(sorted(self.meta.profiles)) or "none"
+            raise InvalidInput(f"profile: index '{self.name}' has no profile '{name}' (it has: {known})")
+        return self.check_profile(name, found)
+
+    def profile_names(self) -> list[str]:
+        """Return the names of the profiles, without those that only point to another."""
+        return [name for name, profile in self.meta.profiles.items() if isinstance(profile, Profile)]
+
+    def check_profile(self, name: str, profile: Profile) -> Profile:
+        """Return ``profile`` if every field that it names is there and of the right kind.
+
+        Raises:
+            InvalidInput: it names a field that is not, or refines what it does not score.
+        """
+        for retriever in profile.retrievers:
+            self._check_retriever(name, retriever.type, retriever.field)
+        scored = {self.scored_field(retriever.field) for retriever in profile.retrievers}
+        if len(scored) > 1 and profile.fusion is None:
+            raise InvalidInput(f"profile '{name}': several retrievers need 'fusion'")
+        if profile.fusion is not None:
+            check_methods(profile.fusion.normalization, profile.fusion.combination)
+        if profile.refine is not None:
+            for field in (profile.refine.primary, *profile.refine.complementary):
+                if field not in scored:
+                    raise InvalidInput(f"profile '{name}': refine names '{field}', which no retriever scores")
+            if profile.refine.primary in profile.refine.complementary:
+                raise InvalidInput(f"profile '{name}': '{profile.refine.primary}' cannot complement itself")
+            if not isinstance(self.meta.fields.get(profile.refine.primary), SourceField):
+                raise InvalidInput(f"profile '{name}': refine.primary must be a vector field with a model")
+        return profile
+
+    def scored_field(self, field: str) -> str:
+        """Return the field by which a record found through ``field`` is scored exactly.
+
+        A binary or FDE field only finds candidates: the vectors it was derived from score them.
+        """
+        described = self.meta.fields.get(field)
+        return described.derived_from if isinstance(described, (BinaryField, FdeField)) else field
+
+    def source_field(self, name: str) -> SourceField:
+        """Return the description of a vector field that a model fills."""
+        field = self.meta.fields.get(name)
+        if not isinstance(field, SourceField):
+            raise InvalidInput(f"index '{self.name}': '{name}' is not a vector field with a model")
+        return field
+
+    def check_model(self, name: str, spec: ModelSpec) -> None:
+        """Refuse a model that did not make this index's vectors.
+
+        Args:
+            name: a vector field with a model.
+            spec: the model at hand.
+
+        Raises:
+            ModelMismatch: fingerprints differ, or the index has none.
+            InvalidInput: the mapping's dimension is not the model's.
+        """
+        field = self.source_field(name)
+        if field.fingerprint is None:
+            raise ModelMismatch(
+                name,
+                expected=None,
+                actual=spec.fingerprint,
+                remedy=f"if that model is the right one, run: osmm index stamp {self.name}",
+            )
+        if field.fingerprint != spec.fingerprint:
+            raise ModelMismatch(
+                name,
+                expected=field.fingerprint,
+                actual=spec.fingerprint,
+                remedy=f"use the model '{field.model}' as it was, or ingest into a new index",
+            )
+        declared = self.properties.get(name, {}).get("dimension", spec.dimension)
+        if declared != spec.dimension:
+            raise InvalidInput(
+                f"field '{name}' of index '{self.name}' has dimension {declared}, "
+                f"model '{spec.name}' gives {spec.dimension}"
+            )
+
+    def _check_retriever(self, profile: str, kind: str, field: str) -> None:
+        if kind == "bm25":
+            if self.properties.get(field, {}).get("type") != "text":
+                raise InvalidInput(f"profile '{profile}': '{field}' is not a text field")
+            return
+        described = self.meta.fields.get(field)
+        multi = isinstance(described, SourceField) and described.encoding is not None
+        if not isinstance(described, _FIELD_KINDS[kind]) or multi != (kind == "late_interaction"):
+            raise InvalidInput(f"profile '{profile}': '{field}' is not a field for a {kind} retriever")
+
+
+def describe(name: str, response: Mapping[str, Mapping[str, Any]]) -> IndexDescription:
+    """Read the answer of ``GET /<name>``.
+
+    Args:
+        name: the index, alias or pattern that was asked for.
+        response: concrete index → its aliases, mappings and settings.
+
+    Raises:
+        InvalidInput: there is no index, or one that does not describe its vectors.
+        ModelMismatch: the indices behind the name hold vectors of different models.
+    """
+    if not response:
+        raise InvalidInput(f"index: nothing matches '{name}'")
+    metas: dict[str, Meta] = {}
+    for concrete, description in response.items():
+        raw = (description["mappings"].get("_meta") or {}).get("multimodal")
+        if raw is None:
+            raise InvalidInput(
+                f"index '{concrete}' does not describe its vectors (no _meta.multimodal): "
+                "create it with 'osmm index create', or PUT one of the bodies in mappings/"
+            )
+        metas[concrete] = parse_meta(f"index '{concrete}'", raw)
+    first = next(iter(metas))
+    for concrete, meta in metas.items():
+        if meta.fields != metas[first].fields:
+            field, mine, other = _first_difference(metas[first], meta)
+            raise ModelMismatch(
+                field,
+                expected=f"{mine} (index '{first}')",
+                actual=f"{other} (index '{concrete}')",
+                remedy=f"search '{first}' and '{concrete}' one at a time",
+            )
+    return IndexDescription(
+        name=name,
+        indices=tuple(metas),
+        meta=metas[first],
+        properties=response[first]["mappings"].get("properties", {}),
+        settings={
+            concrete: value.get("settings", {}).get("index", {}) for concrete, value in response.items()
+        },
+    )
+
+
+def _first_difference(one: Meta, other: Meta) -> tuple[str, str, str]:
+    for name in sorted({*one.fields, *other.fields}):
+        mine, theirs = one.fields.get(name), other.fields.get(name)
+        if mine != theirs:
+            return name, _identity(mine), _identity(theirs)
+    raise AssertionError("called for equal fields")
+
+
+def _identity(field: SourceField | BinaryField | FdeField | None) -> str:
+    if field is None:
+        return "no such field"
+    return str(field.fingerprint) if isinstance(field, SourceField) else field.model_dump_json()

@@ -1,0 +1,43 @@
+"""Models: their specs, their fingerprints, and the files they are made of."""
+
+from __future__ import annotations
+
+from .artifacts import Progress, is_present, locate, pull, refuse_clash, save_spec, verify
+from .draft import DraftOptions, draft_spec
+from .spec import ImageTower, Kind, MavenOrigin, ModelFile, ModelSpec, Pooling, Projection, TextTower
+from .store import (
+    DEFAULT_MODELS,
+    artifact_folder,
+    find_spec_file,
+    list_specs,
+    load_spec,
+    parse_spec,
+    spec_text,
+)
+
+__all__ = [
+    "DEFAULT_MODELS",
+    "DraftOptions",
+    "ImageTower",
+    "Kind",
+    "MavenOrigin",
+    "ModelFile",
+    "ModelSpec",
+    "Pooling",
+    "Progress",
+    "Projection",
+    "TextTower",
+    "artifact_folder",
+    "draft_spec",
+    "find_spec_file",
+    "is_present",
+    "list_specs",
+    "load_spec",
+    "locate",
+    "parse_spec",
+    "pull",
+    "refuse_clash",
+    "save_spec",
+    "spec_text",
+    "verify",
+]

@@ -1,0 +1,91 @@
+"""The model fingerprint: a digest of everything that a model's vectors depend on, and of nothing else.
+
+It covers the digests of all ONNX files, external data, tokenizer and projection, and every setting that
+changes a vector. It leaves out names, paths, licences and origins, so the same model has the same
+fingerprint wherever it came from. Settings at their default are left out too: a setting added later, with
+the old behaviour as its default, does not invalidate the indices that exist.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+if TYPE_CHECKING:
+    from .spec import ModelSpec
+
+__all__ = ["BEHAVIOUR", "DESCRIPTIVE", "fingerprint"]
+
+_ENCODING_VERSION = 1
+"""Raised when the encoder's own code changes the vectors that a spec yields."""
+
+BEHAVIOUR = {
+    "ModelSpec": {"kind", "dimension", "normalization", "text", "image", "projection", "files"},
+    "TextTower": {
+        "onnx",
+        "tokenizer",
+        "output",
+        "pooling",
+        "query_prefix",
+        "passage_prefix",
+        "max_query_tokens",
+        "max_passage_tokens",
+        "long_input",
+        "skip_special",
+        "skip_punctuation",
+    },
+    "ImageTower": {
+        "onnx",
+        "output",
+        "pooling",
+        "size",
+        "resize",
+        "resample",
+        "rescale",
+        "mean",
+        "std",
+        "channels",
+    },
+    "Projection": {"file"},
+    "ModelFile": {"sha256"},
+}
+"""Record → fields that change vectors. Every field of a record is here or in `DESCRIPTIVE`."""
+
+DESCRIPTIVE = {
+    "ModelSpec": {"name", "inputs", "description", "licence", "source", "revision", "origin"},
+    "TextTower": set[str](),
+    "ImageTower": set[str](),
+    "Projection": set[str](),
+    "ModelFile": {"path", "size", "member"},
+    "MavenOrigin": {"coordinates", "sha256", "size"},
+}
+"""Record → fields that change no vector."""
+
+_PATHS = {"onnx", "tokenizer", "file"}
+"""Fields that name a file: its digest stands in for the path."""
+
+
+def fingerprint(spec: ModelSpec) -> str:
+    """Return ``sha256:<hex>`` over the canonical JSON of what changes the vectors of ``spec``."""
+    digests = {file.path: file.sha256 for file in spec.files}
+    used = {path for _, path in spec.used_files()}
+    content = _settings(spec, digests)
+    content["encoding_version"] = _ENCODING_VERSION
+    content["files"] = sorted(digest for path, digest in digests.items() if path not in used)
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"
+
+
+def _settings(record: BaseModel, digests: dict[str, str]) -> dict[str, Any]:
+    settings: dict[str, Any] = {}
+    for field in BEHAVIOUR[type(record).__name__] - {"files"}:
+        value = getattr(record, field)
+        if value == type(record).model_fields[field].default:
+            continue
+        if isinstance(value, BaseModel):
+            value = _settings(value, digests)
+        settings[field] = digests[value] if field in _PATHS else value
+    return settings

@@ -1,0 +1,22 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opensearch_multimodal.encoder.batches import MOST_SEQUENCES, plan_batches
+
+
+@given(lengths=st.lists(st.integers(1, 9000)), most=st.integers(1, 40), equal=st.booleans())
+def test_every_sequence_once_longest_first_and_within_the_budget(
+    lengths: list[int], most: int, equal: bool
+) -> None:
+    batches = list(plan_batches(lengths, most=most, equal=equal))
+    order = [position for batch in batches for position in batch]
+    assert sorted(order) == list(range(len(lengths)))
+    assert [lengths[p] for p in order] == sorted(lengths, reverse=True)
+    for batch in batches:
+        assert len(batch) <= most
+        assert len(batch) == 1 or len(batch) * lengths[batch[0]] <= 4096
+        assert not equal or len({lengths[p] for p in batch}) == 1
+
+
+def test_short_texts_fill_a_batch() -> None:
+    assert [len(batch) for batch in plan_batches([3] * (MOST_SEQUENCES + 1))] == [MOST_SEQUENCES, 1]

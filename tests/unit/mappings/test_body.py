@@ -1,0 +1,118 @@
+"""Index bodies: the shipped ones are complete, and fit the models they name."""
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+
+from opensearch_multimodal.errors import InvalidInput
+from opensearch_multimodal.mappings import SourceField, build_body, load_template, parse_meta, stamp
+from opensearch_multimodal.models import load_spec
+
+SHIPPED = ("pages", "passages")
+PROFILES = {"bm25", "dense", "late_interaction", "hybrid", "gqr"}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_bodies_fit_the_default_models(name: str) -> None:
+    template = load_template(name)
+    before = copy.deepcopy(template)
+    body = build_body(template, load_spec)
+    assert template == before
+    properties = body["mappings"]["properties"]
+    meta = parse_meta(name, body["mappings"]["_meta"]["multimodal"])
+    dense = load_spec("bge-small-en-v1.5")
+    assert properties["dense"]["dimension"] == dense.dimension == 384
+    assert properties["binary"]["dimension"] == 384
+    fde = meta.fields["fde"]
+    tokens = load_spec("all-minilm-l6-v2-tokens")
+    assert properties["fde"]["dimension"] == fde.repetitions * 2**fde.simhash_bits * (
+        fde.projection or tokens.dimension
+    )
+    assert properties["fde"]["dimension"] <= 16_000
+    assert isinstance(meta.fields["dense"], SourceField)
+    assert meta.fields["dense"].fingerprint == dense.fingerprint
+    assert PROFILES <= set(meta.profiles)
+    assert all(p["method"]["engine"] == "lucene" for p in properties.values() if p["type"] == "knn_vector")
+
+
+def test_what_is_shipped_is_valid_as_it_is() -> None:
+    """The dimensions in the files are those of the default models, so that they can be PUT by hand."""
+    for name in SHIPPED:
+        template = load_template(name)
+        built = build_body(template, load_spec)
+        for field, definition in template["mappings"]["properties"].items():
+            assert definition == built["mappings"]["properties"][field]
+
+
+def test_passages_are_pages_without_the_image() -> None:
+    pages, passages = load_template("pages"), load_template("passages")
+    assert set(pages["mappings"]["properties"]) - set(passages["mappings"]["properties"]) == {"image"}
+    assert pages["mappings"]["_meta"] == passages["mappings"]["_meta"]
+
+
+def test_options_change_what_they_name() -> None:
+    body = build_body(
+        load_template("pages"), load_spec, shards=3, replicas=2, engine="faiss", analyzer="german"
+    )
+    assert body["settings"]["index"]["number_of_shards"] == 3
+    assert body["settings"]["index"]["number_of_replicas"] == 2
+    assert "auto_expand_replicas" not in body["settings"]["index"]
+    properties = body["mappings"]["properties"]
+    assert properties["dense"]["method"]["engine"] == "faiss"
+    assert properties["text"]["analyzer"] == properties["title"]["analyzer"] == "german"
+
+
+def test_model_that_does_not_fit_is_refused_by_name() -> None:
+    with pytest.raises(
+        InvalidInput, match=r"'dense' takes a dense model, 'all-minilm-l6-v2-tokens' is multi_vector"
+    ):
+        build_body(load_template("pages"), load_spec, models={"dense": "all-minilm-l6-v2-tokens"})
+    with pytest.raises(InvalidInput, match=r"'bge-small-en-v1.5' reads text, not image"):
+        build_body(load_template("pages"), load_spec, inputs={"dense": "image"})
+    with pytest.raises(InvalidInput, match="'colour' is not a vector field"):
+        build_body(load_template("pages"), load_spec, models={"colour": "bge-small-en-v1.5"})
+    with pytest.raises(InvalidInput, match="no-such-model"):
+        build_body(load_template("pages"), load_spec, models={"dense": "no-such-model"})
+
+
+def test_stamp_fills_fingerprints_in_and_nothing_else() -> None:
+    meta = parse_meta("pages", load_template("pages")["mappings"]["_meta"]["multimodal"])
+    stamped = stamp(meta, load_spec)
+    assert stamped.profiles == meta.profiles
+    changed = {name for name in meta.fields if meta.fields[name] != stamped.fields[name]}
+    assert changed == {"dense", "multi_vector"}
+    assert stamp(stamped, load_spec) == stamped
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "not valid JSON"),
+        ('{"mappings": {}}', "describes no vectors"),
+        ('{"mappings": {"_meta": {"multimodal": {"version": 2, "fields": {}}}}}', "version"),
+    ],
+)
+def test_bad_body_files_are_refused(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text(content)
+    with pytest.raises(InvalidInput, match=message):
+        load_template(str(path))
+
+
+def test_missing_body_file_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="neither pages nor passages nor a JSON file"):
+        load_template("pagez")
+
+
+def test_field_described_but_not_mapped_is_refused() -> None:
+    template = load_template("pages")
+    del template["mappings"]["properties"]["fde"]
+    with pytest.raises(InvalidInput, match="'fde' is described"):
+        build_body(template, load_spec)
+
+
+def test_body_survives_json() -> None:
+    body = build_body(load_template("pages"), load_spec)
+    assert json.loads(json.dumps(body)) == body

@@ -1,0 +1,97 @@
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from opensearch_multimodal.errors import InvalidInput
+from opensearch_multimodal.models import ModelSpec, load_spec, parse_spec, spec_text
+from opensearch_multimodal.models.spec import check_name
+
+
+@pytest.mark.parametrize(
+    "name", ["", "..", "../x", "a/b", "a\\b", ".hidden", "a..b", "a b", "ä", "x" * 101, "-x", "a\n"]
+)
+def test_unsafe_names_are_refused(name: str) -> None:
+    with pytest.raises(InvalidInput, match="model name"):
+        check_name(name)
+
+
+@pytest.mark.parametrize("name", ["bge-small-en-v1.5", "A", "0_1", "x" * 100])
+def test_safe_names_are_kept(name: str) -> None:
+    assert check_name(name) == name
+
+
+@pytest.mark.parametrize("path", ["", "/etc/passwd", "../x", "a/../../x", "a\\b", ".verified.json", "a/.x"])
+def test_unsafe_paths_are_refused(rich_spec: ModelSpec, path: str) -> None:
+    content = rich_spec.model_dump()
+    content["files"][3]["path"] = path
+    with pytest.raises(ValidationError, match="relative path"):
+        ModelSpec.model_validate(content)
+
+
+def without(content: dict[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in content.items() if key not in keys}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"colour": "red"}, "colour"),
+        ({"kind": "sparse"}, "kind"),
+        ({"inputs": []}, "inputs"),
+        ({"inputs": ["text", "text"]}, "named once"),
+        ({"inputs": ["sound"]}, "inputs"),
+        ({"text": None}, r"needs a section \[text\]"),
+        ({"dimension": 0}, "dimension"),
+        ({"dimension": 4097}, "dimension"),
+        ({"normalization": "none"}, "normalization"),
+        ({"origin": None}, "a member needs an origin"),
+        ({"projection": {"file": "gone.npy"}}, "not among files"),
+        ({"files": []}, "files"),
+        ({"kind": "dense"}, "skip_special and skip_punctuation"),
+    ],
+)
+def test_wrong_specs_are_refused(rich_spec: ModelSpec, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        ModelSpec.model_validate(rich_spec.model_dump() | change)
+
+
+@pytest.mark.parametrize(
+    ("section", "change", "message"),
+    [
+        ("text", {"pooling": "mean"}, "multi_vector.*pooling"),
+        ("text", {"max_passage_tokens": 7}, "8 tokens"),
+        ("text", {"tokenizer": "gone.json"}, "not among files"),
+        ("text", {"stride": 3}, "stride"),
+        ("image", {"size": [224]}, "size"),
+        ("image", {"size": [4, 224]}, "size"),
+        ("image", {"std": [0.5, 0.0, 0.5]}, "std"),
+        ("image", {"mean": [float("nan")] * 3}, "mean"),
+        ("image", {"resize": "squash"}, "resize"),
+    ],
+)
+def test_wrong_towers_are_refused(
+    rich_spec: ModelSpec, section: str, change: dict[str, Any], message: str
+) -> None:
+    content = rich_spec.model_dump()
+    content[section] |= change
+    with pytest.raises(ValidationError, match=message):
+        ModelSpec.model_validate(content)
+
+
+def test_a_spec_is_frozen(rich_spec: ModelSpec) -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        rich_spec.dimension = 3  # type: ignore[misc]
+
+
+def test_the_text_of_a_spec_reads_back(rich_spec: ModelSpec) -> None:
+    assert parse_spec(spec_text(rich_spec).encode(), "rich.toml") == rich_spec
+
+
+def test_a_wrong_spec_file_is_named_with_its_place() -> None:
+    text = spec_text(load_spec("bge-small-en-v1.5")).replace('pooling = "cls"', 'pooling = "max"')
+    with pytest.raises(InvalidInput, match=r"mine\.toml: text\.pooling: "):
+        parse_spec(text.encode(), "mine.toml")
+    for broken in (b"name = ", b"\xff\xfe"):
+        with pytest.raises(InvalidInput, match=r"mine\.toml: not TOML"):
+            parse_spec(broken, "mine.toml")
