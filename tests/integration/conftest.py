@@ -26,6 +26,8 @@ def server() -> Iterator[EmbeddedServer]:
 
 
 @pytest.fixture
-def cluster(server: EmbeddedServer) -> Cluster:
+def cluster(server: EmbeddedServer) -> Iterator[Cluster]:
     """A connection to the server."""
-    return Cluster(server.url)
+    connection = Cluster(server.url)
+    yield connection
+    connection.close()

@@ -186,11 +186,13 @@ def test_a_server_that_is_starting_can_be_stopped(data: Path) -> None:
 
 
 def test_a_server_that_dies_while_starting_is_quoted(data: Path) -> None:
-    done = osmm("server", "start", "--data", str(data), "--heap", "99999g")
-    assert done.returncode == 2
-    assert "the server ended while starting: " in done.stderr
-    assert "memory" in done.stderr
-    assert str(data / "console.log") in done.stderr
+    (data / "data").mkdir(parents=True)
+    (data / "data" / "nodes").write_text("a file where the server wants a folder")
+    (data / "server.lock").touch()
+    with pytest.raises(
+        EnvironmentProblem, match=r"ended while starting: .*nodes/0: Not a directory \(log: .*\.log\)"
+    ):
+        EmbeddedServer(data).start()
     assert nothing_runs(data)
 
 

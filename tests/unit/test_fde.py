@@ -96,24 +96,42 @@ def test_inner_products_follow_maxsim():
     exact = np.argsort(-maxsim(query, documents))[:10]
     close = np.argsort(-(encoded @ fde.encode_query(query, parameters)))[:20]
     assert len(set(exact.tolist()) & set(close.tolist())) >= 9
-    codes = np.stack([fde.quantize_document(row, parameters, 64) for row in encoded]).astype(np.int32)
+    codes = np.stack([fde.quantize_document(row) for row in encoded]).astype(np.int32)
     in_bytes = codes @ fde.quantize_query(fde.encode_query(query, parameters)).astype(np.int32)
     assert len(set(exact.tolist()) & set(np.argsort(-in_bytes)[:20].tolist())) >= 9
 
 
-def test_documents_share_one_scale_and_are_clipped():
-    parameters = FdeParameters(repetitions=1, simhash_bits=0, projection=4)
-    values = np.array([0.0, 1.5 / 3, 3 / 2, -9.0], dtype=np.float32)
+def test_documents_get_one_length_and_are_clipped():
+    values = np.array([3.0, -1.0] * 50 + [1000.0], dtype=np.float32)
     before = values.copy()
-    codes = fde.quantize_document(values, parameters, 128)
+    mean_square = (50 * 3**2 + 50 * 1**2 + 1000**2) / 101
+    codes = fde.quantize_document(values)
     assert codes.dtype == np.int8
-    assert codes.tolist() == [0, round(127 / 3 * 2 * 0.5), 127, -127]
+    assert codes[:2].tolist() == [
+        round(3 * 127 / (3 * mean_square**0.5)),
+        round(-1 * 127 / (3 * mean_square**0.5)),
+    ]
+    assert codes[-1] == 127
     np.testing.assert_array_equal(values, before)
+    np.testing.assert_array_equal(fde.quantize_document(7 * values), codes)
+    assert fde.quantize_document([0.0, 0.0]).tolist() == [0, 0]
+
+
+def test_a_document_with_crowded_buckets_is_not_put_at_a_disadvantage():
+    generator = np.random.default_rng(6)
+    parameters = FdeParameters(repetitions=20, simhash_bits=3, projection=16)
+    lengths = {}
+    for count in (5, 500):
+        encoded = fde.encode_document(unit(generator, count, 64), parameters)
+        codes = fde.quantize_document(encoded).astype(float)
+        lengths[count] = np.linalg.norm(encoded), np.linalg.norm(codes)
+    assert lengths[500][0] < 0.5 * lengths[5][0]
+    assert lengths[500][1] == pytest.approx(lengths[5][1], rel=0.05)
 
 
 def test_queries_have_their_own_scale():
     assert fde.quantize_query([0.5, -1.0, 0.25]).tolist() == [round(127 / 2), -127, round(127 / 4)]
-    assert fde.quantize_query([1e-40, -1e-40]).tolist() == [127, -127]
+    assert fde.quantize_query([1e-30, -1e-30]).tolist() == [127, -127]
     assert fde.quantize_query([0.0, 0.0]).tolist() == [0, 0]
 
 
@@ -136,7 +154,9 @@ def test_wrong_vectors_are_refused():
         fde.encode_query([1.0, 2.0], SMALL)
     with pytest.raises(InvalidInput, match="document: component"):
         fde.encode_document([[1.0, np.inf]], SMALL)
-    with pytest.raises(InvalidInput, match=f"fde: dimension 5, but {3 * 2**2 * 4} is required"):
-        fde.quantize_document(np.zeros(5), SMALL, 128)
+    with pytest.raises(
+        InvalidInput, match=r"fde: expected finite components of shape \(D,\), got shape \(1, 2\)"
+    ):
+        fde.quantize_document([[1.0, 2.0]])
     with pytest.raises(InvalidInput, match="fde: expected finite components"):
         fde.quantize_query([np.nan])

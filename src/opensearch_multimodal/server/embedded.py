@@ -33,6 +33,8 @@ _READY_SECONDS = 180.0
 _RECOVERY_SECONDS = 30.0
 _FREE_BYTES = 1_200_000_000
 
+_CAUSE = r"^(Caused by|Likely root cause|Error|ERROR): |insufficient memory|Could not reserve enough space"
+
 _detached: list[subprocess.Popen[bytes]] = []
 """Supervisors of servers that outlive us; kept, or Python would warn that they still run."""
 
@@ -100,9 +102,9 @@ class EmbeddedServer:
                 way, or the server ended while starting; the message quotes its log.
         """
         user = server_user()
+        check_reachable(self.data, user)
         if running := self._running(user):
             return running
-        check_reachable(self.data, user)
         java = find_java(lambda path: user.may("execute", path))
         distribution = install(user, extra_plugins=self.extra_plugins, report=self._report)
         check_space(self.data, _FREE_BYTES, "run a server")
@@ -111,36 +113,41 @@ class EmbeddedServer:
         if isinstance(lock, Status):
             return lock
         try:
-            _check_port(self.http_port)
-            layout = Layout(self.data)
-            self._report("starting OpenSearch")
-            _prepare(layout, user, distribution, self.http_port)
-            state = self._spawn(layout, user, java, distribution, lock)
-        finally:
-            os.close(lock)  # the supervisor and the JVM hold it on
-        try:
+            try:
+                _check_port(self.http_port)
+                layout = Layout(self.data)
+                self._report("starting OpenSearch")
+                _prepare(layout, user, distribution, self.http_port)
+                state = self._spawn(layout, user, java, distribution, lock)
+            finally:
+                os.close(lock)  # the supervisor and the JVM hold it on
             return self._until_ready(layout, state)
         except BaseException:
-            self.stop()
+            self._end()
             raise
 
     def detach(self) -> None:
         """Let the server run on after this process; from now on only `stop` ends it."""
         if (supervisor := self._supervisor) is not None:
             assert supervisor.stdin is not None  # noqa: S101 - a pipe by construction
-            supervisor.stdin.write(b"d")
+            with suppress(BrokenPipeError):  # it has ended by itself
+                supervisor.stdin.write(b"d")
             supervisor.stdin.close()
             _detached.append(supervisor)
             self._supervisor = None
 
     def stop(self) -> None:
         """Stop the server of this data folder, whoever started it, with everything it started."""
+        self._end()
+        states.stop(self.data)
+
+    def _end(self) -> None:
+        """Stop the server if this object started it."""
         if (supervisor := self._supervisor) is not None:
             self._supervisor = None
             assert supervisor.stdin is not None  # noqa: S101 - a pipe by construction
             supervisor.stdin.close()
             supervisor.wait()
-        states.stop(self.data)
 
     def __enter__(self) -> Self:
         """Start the server."""
@@ -154,8 +161,7 @@ class EmbeddedServer:
         trace: TracebackType | None,
     ) -> None:
         """Stop the server if this object started it."""
-        if self._supervisor is not None:
-            self.stop()
+        self._end()
 
     def _running(self, user: ServerUser) -> Status | None:
         """Return the server that is ready; refuse one that is not what was asked for."""
@@ -185,13 +191,7 @@ class EmbeddedServer:
         """Return the lock, or the server that another process has started meanwhile."""
         deadline = time.monotonic() + _READY_SECONDS
         while time.monotonic() < deadline:
-            try:
-                lock = states.acquire(self.data)
-            except PermissionError:
-                raise EnvironmentProblem(
-                    f"{self.data} belongs to another user: choose another folder by --data"
-                ) from None
-            if lock is not None:
+            if (lock := states.acquire(self.data)) is not None:
                 return lock
             if running := self._running(user):
                 return running
@@ -233,7 +233,6 @@ class EmbeddedServer:
         with self._supervisor.stdout as answer:
             reply = json.loads(answer.readline() or b'{"error": "its supervisor did not start"}')
         if "error" in reply:
-            self.stop()
             raise EnvironmentProblem(
                 f"the server could not be started as user '{user.name}': {reply['error']}"
             )
@@ -269,7 +268,8 @@ def _prepare(layout: Layout, user: ServerUser, distribution: Path, http_port: in
     for folder in layout.folders:
         folder.mkdir(exist_ok=True)
     layout.http_ports.unlink(missing_ok=True)
-    layout.log.unlink(missing_ok=True)
+    with suppress(FileNotFoundError):
+        layout.log.replace(layout.log.with_suffix(".previous.log"))
     layout.console.unlink(missing_ok=True)
     write_configuration(distribution, layout, http_port)
     for folder in layout.folders:
@@ -312,7 +312,7 @@ def _last_words(layout: Layout) -> str:
     for path in (layout.console, layout.log):
         with suppress(OSError):
             lines += path.read_text(encoding="utf-8", errors="replace").splitlines()
-    causes = [line for line in lines if re.match(r"Caused by: |Likely root cause: |Error: |ERROR: ", line)]
+    causes = [line for line in lines if re.search(_CAUSE, line)]
     errors = [
         line
         for line in lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import tempfile
@@ -46,13 +47,16 @@ def check_heap(heap: str) -> str:
     """Return a heap size such as ``1g`` or ``512m``.
 
     Raises:
-        InvalidInput: not a size, or under 256 MB, with which the server does not start.
+        InvalidInput: not a size, under 256 MB, with which the server does not start, or more than the
+            machine has.
     """
     match = re.fullmatch(r"(\d+)([mMgG])", heap)
     if not match:
         raise InvalidInput(f"heap: '{heap}' is not a size such as 1g or 768m")
-    if int(match[1]) * (1024 if match[2] in "gG" else 1) < 256:
-        raise InvalidInput(f"heap: {heap} is too small, the server needs at least 256m")
+    size = int(match[1]) * (1024 if match[2] in "gG" else 1)
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
+    if not 256 <= size <= memory:
+        raise InvalidInput(f"heap: {heap} is outside 256m and this machine's memory, {memory}m")
     return heap.lower()
 
 

@@ -81,7 +81,10 @@ def acquire(data: Path) -> int | None:
 
     A state file left by a server that is gone is removed.
     """
-    descriptor = os.open(lock_file(data), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        descriptor = os.open(lock_file(data), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except PermissionError:
+        raise _foreign(data) from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -97,6 +100,8 @@ def is_held(data: Path) -> bool:
         descriptor = os.open(lock_file(data), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
+    except PermissionError:
+        raise _foreign(data) from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -112,11 +117,18 @@ def read_state(data: Path) -> State | None:
         state = State(**json.loads(_state_file(data).read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError, TypeError):
         return None
+    except PermissionError:
+        raise _foreign(data) from None
     return state if is_held(data) and _exists(state.pid) else None
 
 
 def status(data: Path) -> Status | None:
-    """Return the server that is ready on a data folder, or None."""
+    """Return the server that is ready on a data folder, or None.
+
+    Raises:
+        EnvironmentProblem: the folder is closed to this user.
+    """
+    data = data.expanduser().resolve()
     state = read_state(data)
     if state is None or state.url is None:
         return None
@@ -132,6 +144,7 @@ def stop(data: Path) -> bool:
     Raises:
         EnvironmentProblem: it belongs to another user.
     """
+    data = data.expanduser().resolve()
     if not is_held(data):
         return False
     wait_until(lambda: read_state(data) is not None or not is_held(data), 5.0)
@@ -149,12 +162,16 @@ def stop(data: Path) -> bool:
     except ProcessLookupError:
         pass
     except PermissionError:
-        raise EnvironmentProblem(
-            f"the server on {data} belongs to another user: stop it as that user"
-        ) from None
+        raise _foreign(data) from None
     if not wait_until(lambda: not is_held(data), 5.0):
         raise EnvironmentProblem(f"the server on {data} (process {state.pid}) could not be stopped")
     return True
+
+
+def _foreign(data: Path) -> EnvironmentProblem:
+    return EnvironmentProblem(
+        f"{data} belongs to another user: act as that user, or choose another folder by --data"
+    )
 
 
 def _exists(pid: int) -> bool:

@@ -1,0 +1,1 @@
+"""Draws the sample documents of the invented company Tarnwick Instruments."""

@@ -1,0 +1,195 @@
+"""``osmm demo``: the whole way from a folder of documents to ranked pages, in one command."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.markup import escape
+
+from .. import resources
+from ..client import Cluster
+from ..errors import ClusterNotFound, InvalidInput, ModelMismatch
+from ..mappings import IndexDescription, SourceField, build_body, describe, load_template
+from .console import stderr, stdout
+from .ingest import IngestDisplay
+
+if TYPE_CHECKING:
+    from ..search import Hit, Searcher
+
+__all__ = ["demo"]
+
+_SHOWN = 3
+_ENOUGH = 9
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    text: str
+    kind: str
+    answer: str
+    page: str
+
+
+@click.command()
+@click.argument("documents", required=False, type=click.Path(exists=True, path_type=Path))
+@click.option("--index", "index_name", help="Name of the index. [default: sample, or documents for your own]")
+@click.option("--heap", default="1g", show_default=True, help="Memory of the server.")
+@click.option("--data", type=click.Path(path_type=Path), help="Data folder of the server.")
+def demo(documents: Path | None, index_name: str | None, heap: str, data: Path | None) -> None:
+    """Start a server, ingest a sample and answer twelve questions about it.
+
+    With DOCUMENTS, a file or a folder, ingest those instead and say how to ask about them. Run it again at
+    any time: what is done already is not done twice.
+    """
+    from ..server import EmbeddedServer, default_data_folder
+
+    name = index_name or ("documents" if documents else "sample")
+    _step("Models")
+    _pull_models()
+    _step("OpenSearch")
+    server = EmbeddedServer(data or default_data_folder(), heap=heap)
+    status = server.start()
+    server.detach()
+    running = f"OpenSearch {status.version} at {status.url}, data in {status.data}"
+    stderr.print(running, highlight=False, soft_wrap=True)
+    cluster = Cluster(status.url)
+    _step(f"Index '{name}'")
+    description = _index(cluster, name)
+    _step("Documents")
+    _ingest(cluster, description, documents or resources.find("ingest/sample/documents"))
+    if documents is None:
+        _step("Questions")
+        _answer(cluster, name)
+    _say_how_to_go_on(name, status.url, data)
+
+
+def _step(title: str) -> None:
+    stderr.print(f"\n[bold cyan]— {title}[/]", highlight=False)
+
+
+def _pull_models() -> None:
+    from .models import pull_with_progress
+
+    pull_with_progress(())
+
+
+def _index(cluster: Cluster, name: str) -> IndexDescription:
+    """Return the index, made anew if it is not there or holds vectors of other models."""
+    from ..models import load_spec
+
+    try:
+        description = describe(name, cluster.get_index(name))
+        for field, described in description.meta.fields.items():
+            if isinstance(described, SourceField):
+                description.check_model(field, load_spec(described.model))
+    except ClusterNotFound:
+        stderr.print("Creating it from mappings/pages.json.")
+    except ModelMismatch as error:
+        stderr.print(f"[yellow]warning:[/] {escape(str(error))}: making it anew", highlight=False)
+        cluster.delete_index(name)
+    else:
+        stderr.print("It is there already.")
+        return description
+    cluster.create_index(name, build_body(load_template("pages"), load_spec))
+    return describe(name, cluster.get_index(name))
+
+
+def _ingest(cluster: Cluster, description: IndexDescription, path: Path) -> None:
+    from ..encoder import IndexEncoders
+    from ..ingest import ingest
+    from ..sources import SourceOptions
+
+    with IngestDisplay(quiet=False) as display:
+        report = ingest(
+            cluster,
+            description,
+            [path],
+            IndexEncoders(description),
+            options=SourceOptions(),
+            dead_letters=resources.home_folder() / "dead_letters" / f"{description.name}.jsonl",
+            listener=display,
+        )
+    stderr.print(report.summary(), highlight=False)
+
+
+def _answer(cluster: Cluster, name: str) -> None:
+    from ..search import Searcher
+
+    searcher = Searcher(cluster, name)
+    questions = list(_questions(resources.find("ingest/sample/questions")))
+    found = sum(_ask(searcher, number, question) for number, question in enumerate(questions, start=1))
+    stdout.print(
+        f"\n[bold]{found} of {len(questions)}[/] questions found their page among the first {_SHOWN}.",
+        highlight=False,
+    )
+    if found < _ENOUGH:
+        raise InvalidInput(f"{found} of the sample's questions found their page, {_ENOUGH} should")
+
+
+def _ask(searcher: Searcher, number: int, question: _Question) -> bool:
+    """Print the answer to one question; return whether the page that answers it is among the first."""
+    result = searcher.search(question.text, k=_SHOWN)
+    rank = next((r for r, hit in enumerate(result.hits, start=1) if hit.id == question.page), None)
+    mark = f"[green]page found at rank {rank}[/]" if rank else f"[red]not found ({escape(question.page)})[/]"
+    stdout.print(f"\n[bold]{number:>2}. {escape(question.text)}[/]", highlight=False)
+    about = f"({question.kind}; expected answer: {question.answer})"
+    stdout.print(f"    {mark} [dim]{escape(about)}[/]", highlight=False)
+    for hit in result.hits:
+        arrow = "→" if hit.id == question.page else " "
+        stdout.print(f"  {arrow} [cyan]{escape(hit.id):<36}[/] {_why(hit)}", highlight=False)
+    if result.hits:
+        stdout.print(f"    [italic]{escape(result.hits[0].snippet)}[/]", highlight=False)
+    times = "  ".join(f"{stage} {ms:.0f}" for stage, ms in result.timings_ms.items())
+    stdout.print(f"    [dim]milliseconds: {times}[/]", highlight=False)
+    return rank is not None
+
+
+def _why(hit: Hit) -> str:
+    """Return one line that says which retrievers found the hit and what refinement made of it."""
+    ranks = ", ".join(f"{name} #{first['rank']}" for name, first in hit.stages["first_stage"].items())
+    parts = [f"found by {ranks}"]
+    if "fused" in hit.stages:
+        parts.append(f"fused {hit.stages['fused']:.3f}")
+    if "refined" in hit.stages:
+        refined = hit.stages["refined"]
+        parts.append(f"{refined['field']} {refined['before']:.3f} → {refined['after']:.3f} refined")
+    return "; ".join(parts)
+
+
+def _questions(folder: Path) -> Iterator[_Question]:
+    judged = dict(_judgements(folder / "qrels.tsv"))
+    for line in (folder / "queries.jsonl").read_text("utf-8").splitlines():
+        query = json.loads(line)
+        about = query["metadata"]
+        yield _Question(query["text"], about["kind"], about["answer"], judged[query["_id"]])
+
+
+def _judgements(path: Path) -> Iterator[tuple[str, str]]:
+    rows: Sequence[str] = path.read_text("utf-8").splitlines()
+    for row in rows[1:]:
+        query_id, record_id, _ = row.split("\t")
+        yield query_id, record_id
+
+
+def _say_how_to_go_on(name: str, url: str, data: Path | None) -> None:
+    where = f' --data "{data}"' if data else ""
+    command = "osmm" if not Path(".venv/bin/osmm").exists() else ".venv/bin/osmm"
+    stderr.print(
+        f"""
+[bold]The server keeps running. Ask it more:[/]
+  {command} search {name} "your question" --explain{where}
+  {command} search {name} "your question" --profile bm25{where}
+  {command} index show {name}{where}
+  curl -s {url}/{name}/_count
+[bold]Your own documents:[/]
+  {command} demo /some/folder            (make demo DOCS=/some/folder)
+[bold]Stop it:[/]
+  {command} server stop{where}""",
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,191 @@
+"""``osmm index``: create, show, stamp and delete the indices that hold pages and passages."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+from rich.table import Table
+
+from ..client import Cluster
+from ..errors import ClusterConflict, ClusterNotFound, InvalidInput
+from ..mappings import SourceField, build_body, describe, load_template, parse_meta, stamp
+from .console import stderr, stdout
+from .options import cluster_options, parse_assignments
+
+__all__ = ["index"]
+
+
+@click.group()
+def index() -> None:
+    """Create, show and delete indices.
+
+    An index describes itself: its mapping's _meta says which model made each vector field, with the model's
+    fingerprint, and which search profiles there are. Ingest and search read nothing else.
+    """
+
+
+@index.command()
+@click.argument("name")
+@click.option(
+    "--mapping",
+    default="pages",
+    show_default=True,
+    help="The body to start from: pages, passages, or a JSON file.",
+)
+@click.option(
+    "--model", "models", multiple=True, metavar="FIELD=MODEL", help="Fill a vector field by another model."
+)
+@click.option("--input", "inputs", multiple=True, metavar="FIELD=text|image", help="What that model reads.")
+@click.option("--shards", type=click.IntRange(1, 1024), help="Number of primary shards. [default: 1]")
+@click.option(
+    "--replicas",
+    type=click.IntRange(0, 32),
+    help="Number of replicas. [default: 1 if there is a second node]",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["lucene", "faiss"]),
+    help="k-NN engine; faiss needs its native libraries on every node. [default: lucene]",
+)
+@click.option("--analyzer", help="Analyzer of the text fields. [default: english]")
+@click.option("--dry-run", is_flag=True, help="Print the body instead of creating the index.")
+@cluster_options
+def create(
+    cluster: Cluster,
+    name: str,
+    mapping: str,
+    models: tuple[str, ...],
+    inputs: tuple[str, ...],
+    shards: int | None,
+    replicas: int | None,
+    engine: str | None,
+    analyzer: str | None,
+    dry_run: bool,
+) -> None:
+    """Create the index NAME.
+
+    \b
+    Examples:
+      osmm index create manuals
+      osmm index create manuals --model dense=my-clip --input dense=image --shards 3
+      osmm index create manuals --mapping my-body.json --dry-run
+    """
+    from ..models import load_spec
+
+    body = build_body(
+        load_template(mapping),
+        load_spec,
+        models=parse_assignments("model", models),
+        inputs=parse_assignments("input", inputs),
+        shards=shards,
+        replicas=replicas,
+        engine=engine,
+        analyzer=analyzer,
+    )
+    if dry_run:
+        stdout.print_json(json.dumps(body))
+        return
+    try:
+        cluster.create_index(name, body)
+    except ClusterConflict as error:
+        raise InvalidInput(
+            f"index '{name}' exists already: choose another name, or 'osmm index delete {name}'"
+        ) from error
+    stderr.print(f"Created index [bold]{name}[/] on {cluster.url}.")
+    stderr.print(f"Next: osmm ingest PATH --index {name}")
+
+
+@index.command()
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@cluster_options
+def show(cluster: Cluster, name: str, as_json: bool) -> None:
+    """Show what the index NAME holds: records, vector fields, models and profiles."""
+    description = describe(name, cluster.get_index(name))
+    counted = cluster.search(
+        name, {"size": 0, "track_total_hits": True, "aggs": {"m": {"terms": {"field": "modality"}}}}
+    )
+    records: dict[str, int] = {b["key"]: b["doc_count"] for b in counted["aggregations"]["m"]["buckets"]}
+    if as_json:
+        shown: dict[str, Any] = {
+            "name": name,
+            "indices": list(description.indices),
+            "records": records,
+            **description.meta.model_dump(mode="json", exclude_none=True),
+        }
+        stdout.print_json(json.dumps(shown))
+        return
+    stdout.print(f"[bold]{name}[/] ({', '.join(description.indices)})", highlight=False)
+    stdout.print(
+        "records: " + (", ".join(f"{n} {kind}s" for kind, n in records.items()) or "none"), highlight=False
+    )
+    table = Table("field", "holds", "dimension", "engine", box=None, pad_edge=False)
+    for field, described in description.meta.fields.items():
+        if isinstance(described, SourceField):
+            holds = f"{described.model} of {described.input}, {described.fingerprint or 'no fingerprint'}"
+        else:
+            holds = f"derived from {described.derived_from}"
+        properties = description.properties.get(field, {})
+        table.add_row(
+            field, holds, str(properties.get("dimension", "")), properties.get("method", {}).get("engine", "")
+        )
+    stdout.print(table)
+    stdout.print(f"profiles: {', '.join(description.profile_names())}", highlight=False)
+
+
+@index.command("stamp")
+@click.argument("name")
+@cluster_options
+def stamp_command(cluster: Cluster, name: str) -> None:
+    """Write the fingerprints of the models at hand into the index NAME.
+
+    For an index that was created by PUT from one of the files in mappings/. Refuses to change a fingerprint
+    that is there: vectors of another model may be in the index.
+    """
+    from ..models import load_spec
+
+    def change(meta: dict[str, Any]) -> dict[str, Any]:
+        parsed = parse_meta(f"index '{name}'", meta.get("multimodal"))
+        stamped = stamp(parsed, load_spec)
+        for field, new in stamped.fields.items():
+            old = parsed.fields[field]
+            if (
+                isinstance(old, SourceField)
+                and isinstance(new, SourceField)
+                and old.fingerprint not in {None, new.fingerprint}
+            ):
+                raise InvalidInput(
+                    f"field '{field}' of index '{name}' is stamped with {old.fingerprint}, "
+                    f"'{new.model}' at hand is {new.fingerprint}: ingest into a new index instead"
+                )
+        return {**meta, "multimodal": stamped.model_dump(mode="json", exclude_none=True)}
+
+    cluster.update_meta(name, change)
+    stderr.print(f"Stamped index [bold]{name}[/].")
+
+
+@index.command()
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@cluster_options
+def delete(cluster: Cluster, name: str, yes: bool) -> None:
+    """Delete the index NAME and everything in it."""
+    found = cluster.get_index(name)
+    if list(found) != [name]:
+        raise InvalidInput(
+            f"index: '{name}' is an alias or a pattern ({', '.join(found)}); name one index itself"
+        )
+    try:
+        describe(name, found)
+    except InvalidInput as error:
+        raise InvalidInput(f"index '{name}' was not made by osmm, so it is not deleted here") from error
+    if not yes:
+        count = cluster.search(name, {"size": 0, "track_total_hits": True})["hits"]["total"]["value"]
+        click.confirm(f"Delete index '{name}' with {count} records on {cluster.url}?", abort=True, err=True)
+    try:
+        cluster.delete_index(name)
+    except ClusterNotFound as error:
+        raise InvalidInput(f"index '{name}' does not exist") from error
+    stderr.print(f"Deleted index [bold]{name}[/].")

@@ -1,0 +1,100 @@
+"""Options that several commands share, as decorators."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from ..client import Cluster
+from ..errors import EnvironmentProblem, InvalidInput
+
+__all__ = ["cluster_options", "model_options", "parse_assignments"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def cluster_options(command: F) -> F:
+    """Add the options that name a cluster; the command receives a `Cluster` as ``cluster``."""
+
+    @click.option(
+        "--url",
+        envvar="OPENSEARCH_URL",
+        show_envvar=True,
+        help="The cluster; default: the embedded server that is running.",
+    )
+    @click.option("--user", envvar="OPENSEARCH_USER", show_envvar=True, help="User name.")
+    @click.option("--password", envvar="OPENSEARCH_PASSWORD", show_envvar=True, help="Password.")
+    @click.option(
+        "--ca-file",
+        envvar="OPENSEARCH_CA_FILE",
+        show_envvar=True,
+        type=click.Path(exists=True, dir_okay=False),
+        help="PEM file of the authority that signed the cluster's certificate.",
+    )
+    @click.option("--insecure", is_flag=True, help="Accept any certificate. For tests only.")
+    @click.option(
+        "--data",
+        type=click.Path(path_type=Path),
+        help="Data folder of the embedded server, where it is not the default one.",
+    )
+    @functools.wraps(command)
+    def wrapper(
+        *args: Any,
+        url: str | None,
+        user: str | None,
+        password: str | None,
+        ca_file: str | None,
+        insecure: bool,
+        data: Path | None,
+        **kwargs: Any,
+    ) -> Any:
+        cluster = Cluster(
+            url or _embedded_url(data), user=user, password=password, ca_file=ca_file, verify=not insecure
+        )
+        try:
+            return command(*args, cluster=cluster, **kwargs)
+        finally:
+            cluster.close()
+
+    return wrapper  # type: ignore[return-value]
+
+
+def model_options(command: F) -> F:
+    """Add the options that say how models run: ``provider`` and ``threads``."""
+    threads = click.option(
+        "--threads", type=click.IntRange(min=1), help="Threads per model; default: one per core."
+    )
+    provider = click.option(
+        "--provider", default="cpu", show_default=True, help="ONNX Runtime execution provider, such as cuda."
+    )
+    return provider(threads(command))
+
+
+def parse_assignments(option: str, values: tuple[str, ...]) -> dict[str, str]:
+    """Read repeated ``NAME=VALUE`` options.
+
+    Raises:
+        InvalidInput: one of them is not of that form.
+    """
+    parsed: dict[str, str] = {}
+    for value in values:
+        name, separator, rest = value.partition("=")
+        if not separator or not name or not rest:
+            raise InvalidInput(f"--{option}: expected NAME=VALUE, got '{value}'")
+        parsed[name] = rest
+    return parsed
+
+
+def _embedded_url(data: Path | None) -> str:
+    from ..server import default_data_folder, status
+
+    running = status(data or default_data_folder())
+    if running is None:
+        raise EnvironmentProblem(
+            "no cluster: 'osmm server start' starts one, --url or OPENSEARCH_URL names yours"
+        )
+    return running.url

@@ -1,0 +1,160 @@
+"""``osmm search``: a question, and the pages that answer it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from ..client import Cluster
+from ..errors import InvalidInput
+from .console import stderr, stdout
+from .options import cluster_options, model_options, parse_assignments
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from ..search import Hit, SearchResult
+
+__all__ = ["print_result", "search"]
+
+
+@click.command()
+@click.argument("index")
+@click.argument("question", required=False)
+@click.option(
+    "--image", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Search by this image."
+)
+@click.option(
+    "--profile", default="default", show_default=True, help="A profile of the index ('osmm index show')."
+)
+@click.option("-k", default=10, show_default=True, type=click.IntRange(1, 10_000), help="How many results.")
+@click.option(
+    "--where", multiple=True, metavar="NAME=VALUE", help="Only records with this metadata; repeatable."
+)
+@click.option(
+    "--filter", "condition", metavar="JSON", help="Only records that match this query (OpenSearch query DSL)."
+)
+@click.option(
+    "--override",
+    "overrides",
+    metavar="JSON",
+    help="Change parts of the profile, such as '{\"refine\": null}'.",
+)
+@click.option("--explain", is_flag=True, help="Show each stage's ranks, scores and time.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@model_options
+@cluster_options
+def search(
+    cluster: Cluster,
+    index: str,
+    question: str | None,
+    image: Path | None,
+    profile: str,
+    k: int,
+    where: tuple[str, ...],
+    condition: str | None,
+    overrides: str | None,
+    explain: bool,
+    as_json: bool,
+    provider: str,
+    threads: int | None,
+) -> None:
+    """Search INDEX for the pages that answer QUESTION.
+
+    \b
+    Examples:
+      osmm search manuals "torque of the flange bolts"
+      osmm search manuals "torque of the flange bolts" --profile bm25 --explain
+      osmm search manuals --image photo.jpg --where type=pdf -k 3
+    """
+    from ..search import Searcher, metadata_filter
+
+    clauses = [
+        c for c in (metadata_filter(parse_assignments("where", where)), _json("filter", condition)) if c
+    ]
+    result = Searcher(cluster, index, provider=provider, threads=threads).search(
+        question,
+        query_image=_open(image) if image else None,
+        profile=profile,
+        k=k,
+        filter={"bool": {"filter": clauses}} if clauses else None,
+        overrides=_json("override", overrides),
+    )
+    if as_json:
+        stdout.print_json(json.dumps(result.to_json()))
+    else:
+        print_result(result, explain=explain)
+
+
+def print_result(result: SearchResult, *, explain: bool) -> None:
+    """Print hits for a person, with an account of the stages if asked."""
+    if not result.hits:
+        stderr.print("Nothing was found.")
+    for rank, hit in enumerate(result.hits, start=1):
+        _print_hit(rank, hit, explain=explain)
+    for note in result.notes:
+        stderr.print(f"[yellow]note:[/] {escape(note)}", highlight=False)
+    if explain:
+        times = "  ".join(f"{stage} {ms:.1f}" for stage, ms in result.timings_ms.items())
+        stdout.print(f"[dim]{result.candidates} candidates; milliseconds: {times}[/]", highlight=False)
+
+
+def _print_hit(rank: int, hit: Hit, *, explain: bool) -> None:
+    title = hit.source.get("title") or ""
+    stdout.print(
+        f"[bold]{rank:>2}  {escape(hit.id)}[/]  [cyan]{hit.score:.4f}[/]  {escape(title)}", highlight=False
+    )
+    stdout.print(Text(f"    {hit.snippet}", overflow="fold"), highlight=False)
+    if hit.link:
+        stdout.print(Text(f"    {hit.link}", style="dim"), soft_wrap=True, highlight=False)
+    if explain:
+        stdout.print(_explanation(hit))
+
+
+def _explanation(hit: Hit) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2), show_header=False)
+    table.add_column(width=2)
+    stages = hit.stages
+    for name, first in stages["first_stage"].items():
+        table.add_row("", f"first stage {name}", f"rank {first['rank']}", f"score {first['score']:.4f}")
+    for name, score in stages["scores"].items():
+        table.add_row("", f"exact {name}", "", "no vector" if score is None else f"score {score:.4f}")
+    if "fused" in stages:
+        table.add_row("", "fused", "", f"score {stages['fused']:.4f}")
+    if "refined" in stages:
+        refined = stages["refined"]
+        table.add_row(
+            "",
+            f"refined {refined['field']}",
+            f"before {refined['before']:.4f}",
+            f"after {refined['after']:.4f}",
+        )
+    return table
+
+
+def _json(option: str, value: str | None) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    try:
+        parsed = json.loads(value)
+    except ValueError as error:
+        raise InvalidInput(f"--{option}: not valid JSON: {error}") from error
+    if not isinstance(parsed, dict):
+        raise InvalidInput(f"--{option}: expected a JSON object, got {type(parsed).__name__}")
+    return parsed
+
+
+def _open(path: Path) -> Image:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as opened:
+            return opened.convert("RGB")
+    except (UnidentifiedImageError, OSError) as error:
+        raise InvalidInput(f"--image: {path.name} cannot be read as an image: {error}") from error

@@ -1,0 +1,33 @@
+"""Evaluation: queries, judgements, runs, metrics with confidence intervals, latency."""
+
+from __future__ import annotations
+
+from .intervals import Interval, mean_intervals, paired_intervals
+from .judgements import Qrels, Topics, pair, read_qrels, read_queries
+from .measure import Hit, Measured, SearchResult, run_profiles
+from .metrics import DEFAULT_METRICS, Metric, parse_metric, per_query
+from .report import ProfileReport, Report, evaluate
+from .trec import write_run
+
+__all__ = [
+    "DEFAULT_METRICS",
+    "Hit",
+    "Interval",
+    "Measured",
+    "Metric",
+    "ProfileReport",
+    "Qrels",
+    "Report",
+    "SearchResult",
+    "Topics",
+    "evaluate",
+    "mean_intervals",
+    "pair",
+    "paired_intervals",
+    "parse_metric",
+    "per_query",
+    "read_qrels",
+    "read_queries",
+    "run_profiles",
+    "write_run",
+]

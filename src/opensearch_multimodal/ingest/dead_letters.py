@@ -1,0 +1,49 @@
+"""Records that were refused for good, each with its reason, in a file that people and programs can read."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ..sources import Record
+
+__all__ = ["DeadLetters"]
+
+
+class DeadLetters:
+    """A JSON-lines file, made when the first record is set aside.
+
+    It holds no text of the records: ingesting the same paths again tries them again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Append to ``path``."""
+        self.path = path
+        self.count = 0
+
+    def add(self, record: Record, *, status: int | None, kind: str, reason: str) -> None:
+        """Append one line, and have it on the disk before returning.
+
+        Args:
+            record: the record that was refused.
+            status: the HTTP status of its item, None if it was never sent.
+            kind: the cluster's error type, or ``invalid_input``.
+            reason: in the cluster's or the encoder's own words.
+        """
+        line = {
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "id": record.id,
+            "document_id": record.document_id,
+            "path": record.metadata.get("path"),
+            "status": status,
+            "type": kind,
+            "reason": reason,
+        }
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self.count += 1

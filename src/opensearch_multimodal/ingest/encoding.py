@@ -1,0 +1,171 @@
+"""Fill the vector fields of records: run each model once, derive the rest, and write JSON lines."""
+
+from __future__ import annotations
+
+import base64
+import io
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from .. import fde, wire
+from ..binarize import sign_codes
+from ..encoder import IndexEncoders
+from ..errors import InvalidInput
+from ..mappings import BinaryField, FdeField, IndexDescription, SourceField, fde_parameters
+from ..sources import Record
+from ..types import Encoder, check_multi_vector, check_vector
+
+__all__ = ["EncodedRecord", "RecordEncoder"]
+
+_JSON = orjson.OPT_SERIALIZE_NUMPY
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedRecord:
+    """A record ready to be written, or the reason why it cannot be.
+
+    Attributes:
+        record: the record, its image dropped.
+        lines: the two lines of a bulk request, or None.
+        reason: why there are none.
+    """
+
+    record: Record
+    lines: bytes | None
+    reason: str | None = None
+
+
+class RecordEncoder:
+    """Turns records into the JSON that an index takes, with every vector field it describes."""
+
+    def __init__(
+        self, index: IndexDescription, encoders: IndexEncoders, *, keep_images: bool = False
+    ) -> None:
+        """Load and check the models that the index names.
+
+        Args:
+            index: the index to write to.
+            encoders: the models that it names.
+            keep_images: store page images (PNG) in the record.
+
+        Raises:
+            ModelMismatch: a model at hand is not the one that the index was made for.
+        """
+        self._index = index
+        self._keep_images = keep_images
+        self.other_cpu_seconds = 0.0
+        self._sources = {
+            name: (field, encoders.get(name))
+            for name, field in index.meta.fields.items()
+            if isinstance(field, SourceField)
+        }
+        if keep_images and "image" not in index.properties:
+            raise InvalidInput(f"keep-images: index '{index.name}' has no field 'image'")
+
+    @property
+    def reads_images(self) -> bool:
+        """Whether page images are needed at all."""
+        return self._keep_images or any(field.input == "image" for field, _ in self._sources.values())
+
+    def encode(self, records: Sequence[Record]) -> list[EncodedRecord]:
+        """Encode a batch; a record that cannot be encoded fails alone.
+
+        Returns:
+            One encoded record per record, in order.
+        """
+        try:
+            return self._encode(records)
+        except InvalidInput as error:
+            if len(records) == 1:
+                records[0].image = None
+                return [EncodedRecord(records[0], None, str(error))]
+        return [encoded for record in records for encoded in self.encode([record])]
+
+    def _encode(self, records: Sequence[Record]) -> list[EncodedRecord]:
+        vectors: list[dict[str, Any]] = [{} for _ in records]
+        for name, (field, encoder) in self._sources.items():
+            chosen, encoded = _run(encoder, field, records)
+            for position, vector in zip(chosen, encoded, strict=True):
+                vectors[position][name] = _check(name, vector, field, encoder.dimension)
+        started = time.thread_time()
+        encoded = [
+            EncodedRecord(record, self._lines(record, found))
+            for record, found in zip(records, vectors, strict=True)
+        ]
+        for record in records:
+            record.image = None
+        self.other_cpu_seconds += time.thread_time() - started
+        return encoded
+
+    def _lines(self, record: Record, vectors: dict[str, Any]) -> bytes:
+        body = _plain_fields(record)
+        for name, field in self._index.meta.fields.items():
+            if isinstance(field, SourceField):
+                if name in vectors:
+                    body[name] = vectors[name] if field.encoding is None else _packed(vectors[name], field)
+            elif field.derived_from in vectors:
+                body[name] = _derive(vectors[field.derived_from], field)
+        if self._keep_images and record.image is not None:
+            body["image"] = _png(record)
+        action = {"index": {"_id": record.id}}
+        return orjson.dumps(action) + b"\n" + orjson.dumps(body, option=_JSON) + b"\n"
+
+
+def _run(encoder: Encoder, field: SourceField, records: Sequence[Record]) -> tuple[list[int], Any]:
+    """Encode the records that have the field's input; return their positions and the vectors."""
+    if field.input == "image":
+        images = [(i, record.image) for i, record in enumerate(records) if record.image is not None]
+        return [i for i, _ in images], encoder.encode_pages([image for _, image in images]) if images else []
+    chosen = [i for i, record in enumerate(records) if record.text.strip()]
+    texts = [text_to_encode(records[i]) for i in chosen]
+    return chosen, encoder.encode_passages(texts) if texts else []
+
+
+def text_to_encode(record: Record) -> str:
+    """Return what text models read of a record: its title, then its text."""
+    return f"{record.title}\n{record.text}" if record.title else record.text
+
+
+def _check(name: str, vector: Any, field: SourceField, dimension: int) -> Any:
+    return (check_multi_vector if field.encoding else check_vector)(name, vector, dimension)
+
+
+def _packed(vectors: Any, field: SourceField) -> str:
+    return base64.b64encode(wire.pack(vectors, field.encoding or "int8")).decode("ascii")
+
+
+def _derive(source: Any, field: BinaryField | FdeField) -> Any:
+    if isinstance(field, BinaryField):
+        return sign_codes(source[None, :])[0]
+    parameters = fde_parameters(field)
+    return fde.quantize_document(fde.encode_document(source, parameters))
+
+
+def _plain_fields(record: Record) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "document_id": record.document_id,
+        "title": record.title,
+        "text": record.text,
+        "modality": record.modality,
+        "metadata": record.metadata,
+        "content_sha256": record.content_sha256,
+    }
+    for name in ("page", "image_uri"):
+        value = getattr(record, name)
+        if value is not None:
+            body[name] = value
+    if record.acl:
+        body["acl"] = list(record.acl)
+    return body
+
+
+def _png(record: Record) -> str:
+    buffer = io.BytesIO()
+    assert record.image is not None  # noqa: S101 - the caller looked
+    record.image.save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode("ascii")
+

@@ -1,0 +1,155 @@
+"""First stage: each retriever's best k in one multi-search request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import fde
+from ..binarize import sign_codes
+from ..client import Search
+from ..errors import InvalidInput
+from ..mappings import BinaryField, FdeField, IndexDescription, Profile, Retriever, fde_parameters
+from ..types import Candidate
+
+__all__ = ["FirstStage", "knn_similarity", "plan"]
+
+QueryVectors = Mapping[str, npt.NDArray[np.float32]]
+"""Vector field with a model → the query's vector (d,) or multi-vector (n, d)."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirstStage:
+    """The retrievers that take part in a query, with the search that each of them sends."""
+
+    names: tuple[str, ...]
+    retrievers: tuple[Retriever, ...]
+    searches: tuple[Search, ...]
+
+    def collect(self, index: IndexDescription, answers: Sequence[Mapping[str, Any]]) -> list[Candidate]:
+        """Return the union of what was found, with ranks, and with the scores that are exact already."""
+        union: dict[tuple[str, str], Candidate] = {}
+        for name, retriever, answer in zip(self.names, self.retrievers, answers, strict=True):
+            for rank, hit in enumerate(answer["hits"]["hits"], start=1):
+                key = (hit["_index"], hit["_id"])
+                candidate = union.setdefault(key, Candidate(id=hit["_id"], index=hit["_index"]))
+                candidate.ranks[name] = rank
+                candidate.first_scores[name] = float(hit["_score"])
+                if retriever.type == "bm25":
+                    candidate.scores[retriever.field] = float(hit["_score"])
+                elif retriever.type == "dense":
+                    candidate.scores[retriever.field] = knn_similarity(hit["_score"])
+        return list(union.values())
+
+
+def plan(
+    index: IndexDescription,
+    profile: Profile,
+    vectors: QueryVectors,
+    query_text: str | None,
+    *,
+    k: int,
+    filter: Mapping[str, Any] | None,
+) -> FirstStage:
+    """Return the searches of the first stage.
+
+    A retriever that cannot read the query (BM25 for an image, a text model for an image) takes no part.
+
+    Args:
+        index: the index.
+        profile: names the retrievers.
+        vectors: the encoded query.
+        query_text: the question in words, for BM25.
+        k: results wanted; no retriever goes less deep.
+        filter: what every candidate must match.
+
+    Raises:
+        InvalidInput: no retriever can read the query.
+    """
+    names: list[str] = []
+    chosen: list[Retriever] = []
+    searches: list[Search] = []
+    for retriever in profile.retrievers:
+        if retriever.type == "late_interaction":
+            continue
+        clause = _clause(index, retriever, vectors, query_text, max(k, retriever.k), filter)
+        if clause is None:
+            continue
+        same_type = sum(other.type == retriever.type for other in profile.retrievers) > 1
+        names.append(f"{retriever.type}:{retriever.field}" if same_type else retriever.type)
+        chosen.append(retriever)
+        searches.append(
+            Search(
+                search_body(clause, max(k, retriever.k)),
+                global_statistics=needs_statistics(index, retriever.type),
+            )
+        )
+    if not chosen:
+        asked = "text" if query_text is not None else "image"
+        raise InvalidInput(
+            f"query: no retriever of this profile reads {asked} queries in index '{index.name}'"
+        )
+    return FirstStage(tuple(names), tuple(chosen), tuple(searches))
+
+
+def search_body(clause: Mapping[str, Any], size: int) -> dict[str, Any]:
+    """Return the body of a search that only ranks; ``_none`` keeps an index's own pipeline out of it."""
+    return {
+        "size": size,
+        "query": clause,
+        "_source": False,
+        "track_total_hits": False,
+        "search_pipeline": "_none",
+    }
+
+
+def needs_statistics(index: IndexDescription, kind: str) -> bool:
+    """Return whether scores of this kind depend on the shard unless statistics are gathered first."""
+    shards = sum(int(settings.get("number_of_shards", 1)) for settings in index.settings.values())
+    return kind == "bm25" and shards > 1
+
+
+def knn_similarity(score: float) -> float:
+    """Return the inner product behind a k-NN score of space ``innerproduct``.
+
+    The k-NN plugin scores 1 + s for s ≥ 0 and 1 / (1 − s) for s < 0, so that no score is negative.
+    """
+    return score - 1.0 if score >= 1.0 else 1.0 - 1.0 / score
+
+
+def _clause(
+    index: IndexDescription,
+    retriever: Retriever,
+    vectors: QueryVectors,
+    query_text: str | None,
+    depth: int,
+    condition: Mapping[str, Any] | None,
+) -> dict[str, Any] | None:
+    if retriever.type == "bm25":
+        return None if query_text is None else bm25_clause(retriever.field, query_text, condition)
+    vector = vectors.get(index.scored_field(retriever.field))
+    if vector is None:
+        return None
+    described = index.meta.fields[retriever.field]
+    if isinstance(described, BinaryField):
+        query: Any = sign_codes(vector[None, :])[0]
+    elif isinstance(described, FdeField):
+        query = fde.quantize_query(fde.encode_query(vector, fde_parameters(described)))
+    else:
+        query = vector
+    clause: dict[str, Any] = {"vector": query, "k": depth}
+    if condition is not None:
+        clause["filter"] = condition
+    return {"knn": {retriever.field: clause}}
+
+
+def bm25_clause(field: str, query_text: str, condition: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return a BM25 query over one text field, among what matches ``condition``."""
+    match = {"match": {field: {"query": query_text}}}
+    if condition is None:
+        return match
+    return {"bool": {"must": [match], "filter": [condition]}}

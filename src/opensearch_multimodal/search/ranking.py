@@ -1,0 +1,119 @@
+"""Fuse, refine and cut: from exact scores to an order. Pure functions, nothing is asked of the cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from ..fusion import fuse
+from ..mappings import Profile, Refine
+from ..refinement import Refinement, refine
+from ..types import Candidate, FloatArray
+from .scoring import NO_VECTOR, StoredVectors
+
+__all__ = ["apply_refinement", "fuse_candidates", "order", "refine_query"]
+
+
+def fuse_candidates(candidates: Sequence[Candidate], profile: Profile, weights: Mapping[str, float]) -> None:
+    """Set every candidate's fused score, and the score that orders it, in place.
+
+    Args:
+        candidates: with exact scores of every field in ``weights``.
+        profile: names the normalization and the combination.
+        weights: scored field → weight.
+    """
+    if len(weights) == 1:
+        (name,) = weights
+        for candidate in candidates:
+            candidate.score = candidate.scores[name]
+        return
+    fused = _fuse(candidates, profile, weights)
+    for candidate, score in zip(candidates, fused.tolist(), strict=True):
+        candidate.fused = candidate.score = score
+
+
+def refine_query(
+    candidates: Sequence[Candidate],
+    profile: Profile,
+    weights: Mapping[str, float],
+    query: FloatArray,
+    vectors: StoredVectors,
+) -> Refinement | None:
+    """Refine the primary retriever's query on the best candidates (GQR, arXiv 2510.05038).
+
+    Args:
+        candidates: in their present order.
+        profile: with a ``refine`` stage.
+        weights: scored field → weight.
+        query: the primary's query, (d,) or (n, d) float32.
+        vectors: the candidates' stored vectors of the primary field.
+
+    Returns:
+        The refinement, or None if fewer than two candidates have the primary's vector.
+    """
+    settings = profile.refine
+    assert settings is not None  # noqa: S101 - the caller looked
+    head = [c for c in candidates if c.scores[settings.primary] != NO_VECTOR][: settings.depth]
+    if len(head) < 2:
+        return None
+    options = {
+        name: value for name in ("steps", "mix", "budget") if (value := getattr(settings, name)) is not None
+    }
+    return refine(
+        query,
+        vectors[settings.primary].of(head),
+        _complementary(head, profile, settings, weights),
+        **options,
+    )
+
+
+def apply_refinement(
+    candidates: Sequence[Candidate], field: str, refined: Refinement, vectors: StoredVectors
+) -> None:
+    """Rescore every candidate by the refined query, in place.
+
+    A candidate without the primary's vector stays below those that have one, in its present order.
+    """
+    scores = vectors[field].scores(refined.query)
+    for candidate in candidates:
+        candidate.refined = scores.get((candidate.index, candidate.id))
+    rest = [c for c in candidates if c.refined is None]
+    shift = min(scores.values()) - max((c.score for c in rest), default=0.0)
+    for candidate in candidates:
+        candidate.score = candidate.score + shift if candidate.refined is None else candidate.refined
+
+
+def order(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Return the candidates best first, those without any score left out; ties are broken by id."""
+    scored = [candidate for candidate in candidates if candidate.score != NO_VECTOR]
+    return sorted(scored, key=lambda c: (-c.score, c.refined is None, c.id, c.index))
+
+
+def _complementary(
+    head: Sequence[Candidate], profile: Profile, settings: Refine, weights: Mapping[str, float]
+) -> npt.NDArray[np.float64]:
+    """Return what guides the refinement: one retriever's scores, or the fused scores of several."""
+    names = [name for name in settings.complementary if name in weights]
+    if len(names) > 1:
+        return _fuse(head, profile, {name: weights[name] for name in names})
+    return _scores(head, names[0])
+
+
+def _fuse(
+    candidates: Sequence[Candidate], profile: Profile, weights: Mapping[str, float]
+) -> npt.NDArray[np.float64]:
+    fusion = profile.fusion
+    assert fusion is not None  # noqa: S101 - a profile with several scored fields has it
+    return fuse(
+        {name: _scores(candidates, name) for name in weights},
+        normalization=fusion.normalization,
+        combination=fusion.combination,
+        weights=weights,
+        rank_constant=fusion.rank_constant,
+    )
+
+
+def _scores(candidates: Sequence[Candidate], name: str) -> npt.NDArray[np.float64]:
+    return np.array([candidate.scores[name] for candidate in candidates], dtype=np.float64)

@@ -1,0 +1,92 @@
+"""What can be asked: the question, the profile, and the changes to it for one search."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InvalidInput
+from ..mappings import IndexDescription, Profile, parse_profile
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["Request", "metadata_filter"]
+
+MAX_QUERY_CHARACTERS = 10_000
+MAX_RESULTS = 10_000
+_TOP_LEVEL = frozenset({"acl", "document_id", "modality", "page"})
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question.
+
+    Attributes:
+        query_text: the question in words, or None.
+        query_image: an image to search by, or None; one of the two is needed.
+        profile: name of a profile of the index.
+        k: how many results.
+        filter: a query in OpenSearch's query DSL that every result must match, or None.
+        overrides: parts of the profile to change for this search; None as a value leaves a stage out.
+    """
+
+    query_text: str | None = None
+    query_image: Image | None = None
+    profile: str = "default"
+    k: int = 10
+    filter: Mapping[str, Any] | None = None
+    overrides: Mapping[str, Any] | None = None
+
+    def check(self) -> None:
+        """Refuse what cannot be searched for.
+
+        Raises:
+            InvalidInput: naming the value and its limit.
+        """
+        if self.query_text is None and self.query_image is None:
+            raise InvalidInput("query: give query_text, query_image or both")
+        if self.query_text is not None:
+            if not self.query_text.strip():
+                raise InvalidInput("query_text: is empty")
+            if len(self.query_text) > MAX_QUERY_CHARACTERS:
+                raise InvalidInput(
+                    f"query_text: {len(self.query_text)} characters, the limit is {MAX_QUERY_CHARACTERS}"
+                )
+        if not 1 <= self.k <= MAX_RESULTS:
+            raise InvalidInput(f"k: {self.k} is outside 1–{MAX_RESULTS}")
+        if self.filter is not None and len(self.filter) != 1:
+            raise InvalidInput(f"filter: expected one query clause, got {len(self.filter)} keys")
+
+    def resolve_profile(self, index: IndexDescription) -> Profile:
+        """Return the profile of the index with this request's overrides in it."""
+        profile = index.profile(self.profile)
+        if not self.overrides:
+            return profile
+        merged = _merge(profile.model_dump(exclude_none=True), self.overrides)
+        return index.check_profile(self.profile, parse_profile(self.profile, merged))
+
+
+def metadata_filter(conditions: Mapping[str, str]) -> dict[str, Any] | None:
+    """Return a filter for conditions such as ``{"type": "pdf", "document_id": "report"}``.
+
+    ``acl``, ``document_id``, ``modality`` and ``page`` are fields of their own, everything else is metadata.
+    """
+    if not conditions:
+        return None
+    terms = [
+        {"term": {name if name in _TOP_LEVEL else f"metadata.{name}": value}}
+        for name, value in conditions.items()
+    ]
+    return {"bool": {"filter": terms}}
+
+
+def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in change.items():
+        known = merged.get(key)
+        merged[key] = (
+            _merge(known, value) if isinstance(known, dict) and isinstance(value, Mapping) else value
+        )
+    return merged

@@ -1,0 +1,71 @@
+"""What a search returns: hits, with an account of every stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Hit", "SearchResult"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One result.
+
+    Attributes:
+        id: the record's ``_id``.
+        index: the concrete index it lives in.
+        score: what orders the hits; higher is better, comparable within one result only.
+        source: the record without its vectors and image.
+        snippet: the part of the text that answers best, plain text.
+        link: where to look at the page, or None.
+        stages: ``first_stage`` (retriever → rank and score), ``scores`` (field → exact score), ``fused``,
+            ``refined`` (``before`` and ``after``).
+    """
+
+    id: str
+    index: str
+    score: float
+    source: Mapping[str, Any]
+    snippet: str
+    link: str | None
+    stages: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the hit as ``osmm search --json`` prints it."""
+        return {
+            "id": self.id,
+            "index": self.index,
+            "score": self.score,
+            "source": dict(self.source),
+            "snippet": self.snippet,
+            "link": self.link,
+            "stages": dict(self.stages),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """Ranked hits, best first.
+
+    Attributes:
+        hits: at most k.
+        timings_ms: stage → milliseconds, and ``total``.
+        candidates: size of the union of the first stage.
+        notes: what a stage left out and why, one sentence each.
+    """
+
+    hits: tuple[Hit, ...]
+    timings_ms: Mapping[str, float]
+    candidates: int
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as ``osmm search --json`` prints it."""
+        return {
+            "hits": [hit.to_json() for hit in self.hits],
+            "timings_ms": dict(self.timings_ms),
+            "candidates": self.candidates,
+            "notes": list(self.notes),
+        }

@@ -1,0 +1,220 @@
+"""Score the union: the exact score of every candidate by every scored field.
+
+A candidate that only one retriever found has scores in the others' eyes too. They are asked for, never
+replaced by 0 or by the lowest score of the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from .. import wire
+from ..client import Cluster, Search
+from ..errors import InvalidInput
+from ..mappings import IndexDescription, Profile, SourceField
+from ..maxsim import Stacked, maxsim, stack
+from ..types import Candidate, FloatArray
+from .first_stage import QueryVectors, bm25_clause, knn_similarity, needs_statistics, search_body
+
+__all__ = ["FieldVectors", "StoredVectors", "score_union", "scored_fields"]
+
+_Key: TypeAlias = tuple[str, str]
+NO_VECTOR = float("-inf")
+
+
+@dataclass(frozen=True, slots=True)
+class FieldVectors:
+    """The stored vectors of one field, for the candidates that have one.
+
+    Attributes:
+        positions: (index, id) → position.
+        vectors: multi-vectors stacked, or single vectors, shape (c, d), one per row.
+    """
+
+    positions: Mapping[_Key, int]
+    vectors: Stacked | FloatArray
+
+    def scores(self, query: FloatArray) -> dict[_Key, float]:
+        """Return the exact score of every candidate: MaxSim, or the inner product.
+
+        Args:
+            query: shape (n, d) for multi-vectors, (d,) for single vectors.
+        """
+        values = maxsim(query, self.vectors) if isinstance(self.vectors, Stacked) else self.vectors @ query
+        return dict(zip(self.positions, values.tolist(), strict=True))
+
+    def of(self, candidates: Sequence[Candidate]) -> Stacked | FloatArray:
+        """Return the vectors of some candidates, in their order; each must have one."""
+        chosen = [self.positions[candidate.index, candidate.id] for candidate in candidates]
+        if isinstance(self.vectors, Stacked):
+            rows, offsets = self.vectors.rows, self.vectors.offsets
+            return stack([rows[offsets[i] : offsets[i + 1]] for i in chosen])
+        return self.vectors[chosen]
+
+
+StoredVectors: TypeAlias = Mapping[str, FieldVectors]
+"""Field → what was fetched of it."""
+
+
+def scored_fields(
+    index: IndexDescription, profile: Profile, vectors: QueryVectors, query_text: str | None
+) -> dict[str, float]:
+    """Return the fields that score candidates of this query, each with its weight.
+
+    Two retrievers over vectors of one source (dense and its binary codes) score by that source once, with
+    the larger of their weights.
+    """
+    weights: dict[str, float] = {}
+    for retriever in profile.retrievers:
+        scored = index.scored_field(retriever.field)
+        if scored in vectors or (retriever.type == "bm25" and query_text is not None):
+            weights[scored] = max(weights.get(scored, 0.0), retriever.weight)
+    return weights
+
+
+def score_union(
+    cluster: Cluster,
+    index: IndexDescription,
+    candidates: Sequence[Candidate],
+    fields: Iterable[str],
+    vectors: QueryVectors,
+    query_text: str | None,
+    *,
+    primary: str | None,
+    preference: str,
+) -> StoredVectors:
+    """Fill in every candidate's exact score for every field, in one multi-search request.
+
+    Args:
+        cluster: the cluster.
+        index: the index.
+        candidates: the union of the first stage; their ``scores`` are completed in place.
+        fields: the scored fields.
+        vectors: the encoded query.
+        query_text: the question in words, for BM25.
+        primary: the field to be refined, whose vectors are fetched even where scores would do.
+        preference: as in the first stage, since replicas differ in their BM25 statistics.
+
+    Returns:
+        The vectors that were fetched on the way.
+    """
+    union = _Union(index, candidates, vectors, query_text)
+    for name in fields:
+        union.add(name, fetch=name == primary)
+    searches, readers = union.plan()
+    if searches:
+        answers = cluster.msearch(
+            index.name, searches, preference=preference, cbor=bool(union.stored or union.from_source)
+        )
+        for read, answer in zip(readers, answers, strict=True):
+            read(answer["hits"]["hits"])
+    return union.finish()
+
+
+class _Union:
+    """Collects what is still to be asked for, then reads the answers."""
+
+    def __init__(
+        self,
+        index: IndexDescription,
+        candidates: Sequence[Candidate],
+        vectors: QueryVectors,
+        query_text: str | None,
+    ) -> None:
+        self._index = index
+        self._candidates = candidates
+        self._by_key = {(candidate.index, candidate.id): candidate for candidate in candidates}
+        self._vectors = vectors
+        self._query_text = query_text
+        self._asked: list[tuple[str, Search]] = []
+        self.stored: list[str] = []
+        self.from_source: list[str] = []
+        self._fetched: dict[str, FieldVectors] = {}
+
+    def add(self, name: str, *, fetch: bool) -> None:
+        """Plan how to complete the scores of one field."""
+        described = self._index.meta.fields.get(name)
+        if isinstance(described, SourceField) and described.encoding is not None:
+            if not self._index.properties.get(name, {}).get("store"):
+                raise InvalidInput(f"field '{name}' of index '{self._index.name}' needs \"store\": true")
+            self.stored.append(name)
+        elif fetch:
+            self.from_source.append(name)
+        else:
+            self._ask(name)
+
+    def _ask(self, name: str) -> None:
+        missing = sorted({c.id for c in self._candidates if name not in c.scores})
+        if not missing:
+            return
+        ids = {"ids": {"values": missing}}
+        size = self._size(missing)
+        if name in self._vectors:
+            knn = {"vector": self._vectors[name], "k": size, "filter": ids}
+            search = Search(search_body({"knn": {name: knn}}, size))
+        else:
+            clause = bm25_clause(name, self._query_text or "", ids)
+            search = Search(search_body(clause, size), needs_statistics(self._index, "bm25"))
+        self._asked.append((name, search))
+
+    def plan(self) -> tuple[list[Search], list[Any]]:
+        """Return the searches to send and, for each, the function that reads its hits."""
+        searches = [search for _, search in self._asked]
+        readers: list[Any] = [
+            lambda hits, name=name: self._read_scores(name, hits) for name, _ in self._asked
+        ]
+        if self.stored or self.from_source:
+            ids = [candidate.id for candidate in self._candidates]
+            body = search_body({"ids": {"values": ids}}, self._size(ids))
+            if self.stored:
+                body["stored_fields"] = self.stored
+            if self.from_source:
+                body["_source"] = self.from_source
+            searches.append(Search(body))
+            readers.append(self._read_vectors)
+        return searches, readers
+
+    def _size(self, ids: Sequence[str]) -> int:
+        return len(ids) * len(self._index.indices)
+
+    def _read_scores(self, name: str, hits: Sequence[Mapping[str, Any]]) -> None:
+        for hit in hits:
+            candidate = self._by_key.get((hit["_index"], hit["_id"]))
+            if candidate is not None and name not in candidate.scores:
+                score = float(hit["_score"])
+                candidate.scores[name] = knn_similarity(score) if name in self._vectors else score
+
+    def _read_vectors(self, hits: Sequence[Mapping[str, Any]]) -> None:
+        wanted = [hit for hit in hits if (hit["_index"], hit["_id"]) in self._by_key]
+        for name in self.stored:
+            packed = _values(wanted, "fields", name)
+            if packed:
+                rows, offsets = wire.unpack_many([value[0] for value in packed.values()])
+                self._keep(name, packed, Stacked(rows, offsets))
+        for name in self.from_source:
+            plain = _values(wanted, "_source", name)
+            if plain:
+                self._keep(name, plain, np.asarray(list(plain.values()), dtype=np.float32))
+
+    def _keep(self, name: str, found: Mapping[_Key, Any], vectors: Stacked | FloatArray) -> None:
+        self._fetched[name] = FieldVectors({key: i for i, key in enumerate(found)}, vectors)
+
+    def finish(self) -> StoredVectors:
+        """Compute the scores of the fetched vectors, and mark what has none."""
+        for name, stored in self._fetched.items():
+            for key, score in stored.scores(self._vectors[name]).items():
+                self._by_key[key].scores[name] = score
+        for name in [*self.stored, *self.from_source, *(name for name, _ in self._asked)]:
+            absent = NO_VECTOR if name in self._vectors else 0.0
+            for candidate in self._candidates:
+                candidate.scores.setdefault(name, absent)
+        return self._fetched
+
+
+def _values(hits: Sequence[Mapping[str, Any]], part: str, name: str) -> dict[_Key, Any]:
+    """Return (index, id) → value of a field, for the hits that have one."""
+    return {(hit["_index"], hit["_id"]): hit[part][name] for hit in hits if name in hit.get(part, {})}

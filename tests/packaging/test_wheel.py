@@ -1,0 +1,125 @@
+"""The wheel alone, beside its run-time dependencies and nothing else, gives a working command."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from opensearch_multimodal import resources
+
+ROOT = resources.find("mappings").parent
+
+
+def runtime_distributions() -> set[str]:
+    """Return the names of everything that the distribution needs at run time, without extras."""
+    todo = list(importlib.metadata.requires("opensearch-multimodal") or [])
+    found: set[str] = set()
+    while todo:
+        requirement = Requirement(todo.pop())
+        wanted = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        if wanted and requirement.name.lower() not in found:
+            found.add(requirement.name.lower())
+            todo += importlib.metadata.requires(requirement.name) or []
+    return found
+
+
+def link_distribution(name: str, target: Path) -> None:
+    """Make a distribution that is installed here importable from another folder."""
+    distribution = importlib.metadata.distribution(name)
+    for top in {
+        file.parts[0] for file in distribution.files or [] if file.parts[0] not in {"..", "__pycache__"}
+    }:
+        link = target / top
+        if not link.exists():
+            link.symlink_to(Path(str(distribution.locate_file(top))))
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)],
+        check=True,
+        capture_output=True,
+    )
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("venv")
+    venv.create(folder, with_pip=False)
+    (site,) = folder.glob("lib/python*/site-packages")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    for name in runtime_distributions():
+        link_distribution(name, site)
+    return folder / "bin" / "python"
+
+
+def run(python: Path, *arguments: str, code: int = 0) -> str:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "OSMM"))}
+    done = subprocess.run(
+        [str(python), *arguments], cwd="/", env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stderr
+    return done.stdout
+
+
+def test_wheel_holds_what_operators_read(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    data = "opensearch_multimodal/_data/"
+    assert {data + "mappings/pages.json", data + "mappings/passages.json"} <= names
+    assert data + "onnx_models/specs/bge-small-en-v1.5.toml" in names
+    assert data + "ingest/sample/questions/queries.jsonl" in names
+    assert not [name for name in names if "artifacts" in name or name.endswith((".onnx", ".pyc"))]
+    assert wheel.stat().st_size < 5 * 1024 * 1024
+
+
+def test_dev_dependencies_are_absent(python: Path) -> None:
+    run(python, "-c", "import pytest", code=1)
+
+
+def test_every_command_answers_help(python: Path) -> None:
+    out = run(
+        python,
+        "-c",
+        "import json, click\n"
+        "from opensearch_multimodal.cli import main\n"
+        "context = click.Context(main)\n"
+        "print(json.dumps({n: main.get_command(context, n).get_short_help_str() for n in main.list_commands(context)}))",
+    )
+    commands = json.loads(out)
+    assert {"demo", "doctor", "evaluate", "index", "ingest", "models", "search", "server"} <= set(commands)
+    assert all(commands.values())
+
+
+def test_shipped_files_are_found_outside_a_checkout(python: Path) -> None:
+    out = run(
+        python,
+        "-c",
+        "from opensearch_multimodal.mappings import load_template\n"
+        "from opensearch_multimodal.models import list_specs, load_spec\n"
+        "print(load_template('pages')['mappings']['_meta']['multimodal']['version'], load_spec('bge-small-en-v1.5').dimension)",
+    )
+    assert out.split() == ["1", "384"]
+
+
+def test_missing_extra_is_named(python: Path) -> None:
+    out = run(
+        python,
+        "-c",
+        "from opensearch_multimodal.errors import MissingExtra\n"
+        "print(MissingExtra('reading scanned pages', 'ocr'))",
+    )
+    assert "opensearch-multimodal[ocr]" in out

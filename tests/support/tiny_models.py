@@ -1,0 +1,138 @@
+"""Tiny ONNX models with known weights, and tokenizers for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+WORDS = [
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "query",
+    "passage",
+    ":",
+    ".",
+    "alpha",
+    "beta",
+    "gamma",
+    "nan",
+    "zero",
+]
+DIMENSION = 8
+PATCH = 8
+
+
+def table(dimension: int = DIMENSION) -> np.ndarray:
+    """Return the token states of the text model, one row per token of WORDS."""
+    states = np.random.default_rng(5).standard_normal((len(WORDS), dimension)).astype(np.float32)
+    states[WORDS.index("nan")] = np.nan
+    states[WORDS.index("zero")] = 0
+    return states
+
+
+def kernel(dimension: int = DIMENSION) -> np.ndarray:
+    """Return the patch weights of the image model, shape (dimension, 3, PATCH, PATCH)."""
+    return np.random.default_rng(6).standard_normal((dimension, 3, PATCH, PATCH)).astype(np.float32)
+
+
+def write_tokenizer(path: Path) -> None:
+    """Write a word tokenizer that, like those in the jars, pads to 128 and truncates at 128."""
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    tokenizer.enable_padding(length=128)
+    tokenizer.enable_truncation(128)
+    tokenizer.save(str(path))
+
+
+def write_text_model(
+    path: Path, *, external: str | None = None, dimension: int = DIMENSION, **extra: str
+) -> None:
+    """Write input_ids, attention_mask → states (n, tokens, d) and their masked mean (n, d)."""
+    nodes = [
+        helper.make_node("Gather", ["table", "input_ids"], ["last_hidden_state"]),
+        helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
+        helper.make_node("Unsqueeze", ["mask", "last_axis"], ["mask3"]),
+        helper.make_node("Mul", ["last_hidden_state", "mask3"], ["masked"]),
+        helper.make_node("ReduceSum", ["masked", "middle_axis"], ["total"], keepdims=0),
+        helper.make_node("ReduceSum", ["mask", "middle_axis"], ["count"], keepdims=1),
+        helper.make_node("Div", ["total", "count"], ["sentence_embedding"]),
+    ]
+    axes = {"last_axis": 2, "middle_axis": 1}
+    weights = [numpy_helper.from_array(np.array([axis]), name) for name, axis in axes.items()]
+    weights.append(numpy_helper.from_array(table(dimension), "table"))
+    inputs = ["input_ids", "attention_mask", *extra]
+    graph = helper.make_graph(
+        nodes,
+        "text",
+        [helper.make_tensor_value_info(name, TensorProto.INT64, ["n", "tokens"]) for name in inputs],
+        [
+            helper.make_tensor_value_info("last_hidden_state", TensorProto.FLOAT, ["n", "tokens", dimension]),
+            helper.make_tensor_value_info("sentence_embedding", TensorProto.FLOAT, ["n", dimension]),
+        ],
+        weights,
+    )
+    _save(graph, path, external)
+
+
+def write_image_model(path: Path, *, size: int | str = 16, dimension: int = DIMENSION) -> None:
+    """Write pixels → patch states (n, patches, d) and their mean (n, d): one linear map per patch."""
+    nodes = [
+        helper.make_node("Conv", ["pixel_values", "kernel"], ["grid"], strides=[PATCH, PATCH]),
+        helper.make_node("Reshape", ["grid", "flat"], ["columns"]),
+        helper.make_node("Transpose", ["columns"], ["last_hidden_state"], perm=[0, 2, 1]),
+        helper.make_node("ReduceMean", ["last_hidden_state", "middle_axis"], ["image_embeds"], keepdims=0),
+    ]
+    weights = [
+        numpy_helper.from_array(np.array([0, 0, -1]), "flat"),
+        numpy_helper.from_array(np.array([1]), "middle_axis"),
+        numpy_helper.from_array(kernel(dimension), "kernel"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "image",
+        [helper.make_tensor_value_info("pixel_values", TensorProto.FLOAT, ["n", 3, size, size])],
+        [
+            helper.make_tensor_value_info(
+                "last_hidden_state", TensorProto.FLOAT, ["n", "patches", dimension]
+            ),
+            helper.make_tensor_value_info("image_embeds", TensorProto.FLOAT, ["n", dimension]),
+        ],
+        weights,
+    )
+    _save(graph, path, None)
+
+
+def write_odd_model(path: Path) -> None:
+    """Write a model whose inputs are neither a text tower's nor an image tower's."""
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["waveform"], ["out"])],
+        "sound",
+        [helper.make_tensor_value_info("waveform", TensorProto.FLOAT, ["n", "samples"])],
+        [helper.make_tensor_value_info("out", TensorProto.FLOAT, ["n", "samples"])],
+    )
+    _save(graph, path, None)
+
+
+def _save(graph: onnx.GraphProto, path: Path, external: str | None) -> None:
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    if external:
+        onnx.save_model(
+            model,
+            str(path),
+            save_as_external_data=True,
+            location=external,
+            size_threshold=100,
+            convert_attribute=False,
+        )
+    else:
+        onnx.save_model(model, str(path))
