@@ -2,7 +2,8 @@
 
 For each collection: create an index, ingest (pages with OCR), check that every page or record is there
 exactly once, search every judged question with every profile, and print a Markdown table: means with 95%
-bootstrap intervals, and the paired difference of nDCG@10 to the best single retriever.
+bootstrap intervals, and the paired difference of nDCG@10 to the best single retriever (chosen on the same
+questions, which favours it).
 """
 
 from __future__ import annotations

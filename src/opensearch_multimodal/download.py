@@ -40,6 +40,7 @@ _PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
 
 _INSTALL_MAVEN = "install it with 'apt install maven', 'dnf install maven' or 'brew install maven'"
 
+
 @dataclass(frozen=True)
 class Artifact:
     """One file of a Maven repository, pinned by its digest.
@@ -246,7 +247,7 @@ def build_folder(destination: Path, build: Callable[[Path], None]) -> Path:
         if destination.is_dir():
             return destination
         for leftover in destination.parent.glob(f"{prefix}*.partial"):
-            shutil.rmtree(leftover)
+            shutil.rmtree(leftover, ignore_errors=True)  # its writer may be dying still
         temporary = Path(tempfile.mkdtemp(prefix=prefix, suffix=".partial", dir=destination.parent))
         try:
             temporary.chmod(0o755)

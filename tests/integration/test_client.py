@@ -155,7 +155,8 @@ def test_update_meta_keeps_what_is_beside(cluster: Cluster, index: str) -> None:
 
 def test_slow_answer_is_a_timeout(server: EmbeddedServer, cluster: Cluster, index: str) -> None:
     fill(cluster, index, 1)
-    script = "long end = System.currentTimeMillis() + 3000; while (System.currentTimeMillis() < end) {} return true;"
+    until = "long end = System.currentTimeMillis() + 3000;"
+    script = f"{until} while (System.currentTimeMillis() < end) {{}} return true;"
     body = {"query": {"script": {"script": {"source": script}}}}
     with pytest.raises((ClusterTimeout, ClusterRejected)):
         Cluster(server.url, timeout=0.3).search(index, body)

@@ -344,7 +344,7 @@ def test_kill_9_at_any_moment_loses_and_doubles_nothing(
     reference = tiny_index.create(cluster, f"{index.name}-reference")
     process = kill_ingest.start(files, reference.name, cluster.url, home)
     started = time.monotonic()
-    out, err = process.communicate(timeout=300)
+    out, err = kill_ingest.finish(process, seconds=300)
     seconds = time.monotonic() - started
     assert process.returncode == 0, err
     assert json.loads(out)["written"] == total

@@ -44,9 +44,12 @@ def osmm(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]
     return subprocess.run([*OSMM, *arguments], capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload,no-any-return]
 
 
+def call(method: str, url: str, **options: object) -> urllib3.BaseHTTPResponse:
+    return urllib3.request(method, url, timeout=60, retries=False, **options)  # type: ignore[arg-type]
+
+
 def get(url: str, path: str = "") -> dict[str, object]:
-    response = urllib3.request("GET", url + path, timeout=10, retries=False)
-    answer = response.json()
+    answer = call("GET", url + path).json()
     assert isinstance(answer, dict)
     return answer
 
@@ -86,7 +89,7 @@ def test_it_is_private_unprivileged_and_has_its_plugins(server: EmbeddedServer) 
     version = get(server.url)["version"]
     assert isinstance(version, dict)
     assert version["number"] == status.version == servers.VERSION
-    plugins = urllib3.request("GET", f"{server.url}/_cat/plugins?h=component").data.decode().split()
+    plugins = call("GET", f"{server.url}/_cat/plugins?h=component").data.decode().split()
     assert plugins == ["opensearch-job-scheduler", "opensearch-knn", "opensearch-neural-search"]
 
 
@@ -129,7 +132,7 @@ def test_two_starts_at_once_then_stop_then_kill_of_the_python_parent(data: Path)
     shown = osmm("server", "status", "--data", str(data), "--json")
     assert (shown.returncode, json.loads(shown.stdout)) == (0, one)
     body = {"text": "still here"}
-    put = urllib3.request("PUT", f"{one['url']}/kept/_doc/1?refresh=true", json=body)
+    put = call("PUT", f"{one['url']}/kept/_doc/1?refresh=true", json=body)
     assert put.status == 201
 
     assert osmm("server", "stop", "--data", str(data)).returncode == 0

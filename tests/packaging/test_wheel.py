@@ -97,7 +97,8 @@ def test_every_command_answers_help(python: Path) -> None:
         "import json, click\n"
         "from opensearch_multimodal.cli import main\n"
         "context = click.Context(main)\n"
-        "print(json.dumps({n: main.get_command(context, n).get_short_help_str() for n in main.list_commands(context)}))",
+        "found = {n: main.get_command(context, n) for n in main.list_commands(context)}\n"
+        "print(json.dumps({n: c.get_short_help_str() for n, c in found.items()}))",
     )
     commands = json.loads(out)
     assert {"demo", "doctor", "evaluate", "index", "ingest", "models", "search", "server"} <= set(commands)
@@ -110,7 +111,8 @@ def test_shipped_files_are_found_outside_a_checkout(python: Path) -> None:
         "-c",
         "from opensearch_multimodal.mappings import load_template\n"
         "from opensearch_multimodal.models import list_specs, load_spec\n"
-        "print(load_template('pages')['mappings']['_meta']['multimodal']['version'], load_spec('bge-small-en-v1.5').dimension)",
+        "print(load_template('pages')['mappings']['_meta']['multimodal']['version'])\n"
+        "print(load_spec('bge-small-en-v1.5').dimension)",
     )
     assert out.split() == ["1", "384"]
 

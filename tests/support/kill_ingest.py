@@ -23,6 +23,14 @@ def start(path: Path, index: str, url: str, home: Path) -> subprocess.Popen[str]
     )
 
 
+def finish(process: subprocess.Popen[str], *, seconds: float) -> tuple[str, str]:
+    """Wait for the end and return what was printed; one that takes too long is killed and fails."""
+    try:
+        return process.communicate(timeout=seconds)
+    finally:
+        process.kill()
+
+
 def kill_after(process: subprocess.Popen[str], seconds: float) -> bool:
     """Kill -9 after a while; return whether it was still running."""
     time.sleep(seconds)

@@ -14,6 +14,7 @@ from opensearch_multimodal.mappings import IndexDescription, build_body, describ
 from opensearch_multimodal.models import DraftOptions, draft_spec, load_spec, save_spec
 
 DENSE, TOKENS = "tiny-dense", "tiny-tokens"
+FDE = {"repetitions": 8, "simhash_bits": 2, "projection": 4}
 
 
 def write_models(folder: Path) -> None:
@@ -26,10 +27,10 @@ def write_models(folder: Path) -> None:
 
 
 def body(**options: Any) -> dict[str, Any]:
-    """Return the shipped body of pages, for the tiny models."""
-    return build_body(
-        load_template("pages"), load_spec, models={"dense": DENSE, "multi_vector": TOKENS}, **options
-    )
+    """Return the shipped body of pages, for the tiny models and with encodings of a size that fits them."""
+    template = load_template("pages")
+    template["mappings"]["_meta"]["multimodal"]["fields"]["fde"] |= FDE
+    return build_body(template, load_spec, models={"dense": DENSE, "multi_vector": TOKENS}, **options)
 
 
 def create(cluster: Cluster, name: str, **options: Any) -> IndexDescription:

@@ -12,7 +12,7 @@ ROWS = [
     {"types"},
     {"resources"},
     {"wire"},
-    {"maxsim", "fde", "binarize"},
+    {"blas", "maxsim", "fde", "binarize"},
     {"fusion"},
     {"refinement"},
     {"download"},

@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 import click
+from rich.markup import escape
 
 from .. import __version__
 from ..errors import MultimodalError
@@ -47,7 +48,7 @@ class _LazyGroup(click.Group):
         except MultimodalError as error:
             if "--debug" in sys.argv:
                 raise
-            stderr.print(f"[bold red]error:[/] {error}", highlight=False, markup=True, soft_wrap=True)
+            stderr.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
             sys.exit(error.exit_code)
 
 

@@ -168,4 +168,3 @@ def _png(record: Record) -> str:
     assert record.image is not None  # noqa: S101 - the caller looked
     record.image.save(buffer, "PNG")
     return base64.b64encode(buffer.getvalue()).decode("ascii")
-

@@ -16,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
+from ..blas import single_threaded
 from ..client import Cluster, retrying
 from ..encoder import IndexEncoders
 from ..mappings import IndexDescription
@@ -139,7 +140,8 @@ def ingest(
         ClusterError: the cluster stayed away, or refused the index as a whole; what was acknowledged stays.
     """
     run = _Run(cluster, index, paths, encoders, options, DeadLetters(dead_letters), listener, keep_images)
-    return run.execute(prune=prune, patience=patience)
+    with single_threaded():
+        return run.execute(prune=prune, patience=patience)
 
 
 class _Run:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..blas import single_threaded
 from ..client import Cluster
 from ..encoder import IndexEncoders
 from ..mappings import IndexDescription, Profile, describe
@@ -89,7 +90,8 @@ class Searcher:
             ClusterError: the cluster failed.
         """
         request = Request(query_text, query_image, profile, k, filter, overrides)
-        return _Query(self._cluster, self.index, self._encoders, request).run()
+        with single_threaded():
+            return _Query(self._cluster, self.index, self._encoders, request).run()
 
 
 class _Query:

@@ -79,8 +79,8 @@ def write_configuration(distribution: Path, layout: Layout, http_port: int | Non
         "path.data": str(layout.indices),
         "path.logs": str(layout.logs),
         "path.repo": [str(layout.snapshots)],
-        "cluster.routing.allocation.disk.watermark.low": "2gb",
-        "cluster.routing.allocation.disk.watermark.high": "1gb",
+        "cluster.routing.allocation.disk.watermark.low": "1gb",
+        "cluster.routing.allocation.disk.watermark.high": "768mb",
         "cluster.routing.allocation.disk.watermark.flood_stage": "512mb",
     }
     (layout.config / "opensearch.yml").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
