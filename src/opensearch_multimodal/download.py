@@ -33,6 +33,7 @@ __all__ = [
     "local_repository",
     "sha256_of",
     "unpack",
+    "unpack_into",
     "verify",
 ]
 

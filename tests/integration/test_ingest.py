@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import random
-import shutil
 import threading
 import time
 import uuid
@@ -18,6 +17,7 @@ import numpy as np
 import pytest
 import tiny_index
 import tiny_models
+from homes import Recorder, home, tiny_home
 from PIL import Image
 from reportlab.pdfgen import canvas
 
@@ -31,42 +31,9 @@ from opensearch_multimodal.mappings import FdeField, IndexDescription, describe,
 from opensearch_multimodal.models import DraftOptions, draft_spec, save_spec
 from opensearch_multimodal.sources import SourceOptions
 
+__all__ = ["home", "tiny_home"]
+
 Ingest = Callable[..., Report]
-
-
-class Recorder:
-    """Keeps what an ingest tells."""
-
-    def __init__(self) -> None:
-        self.expected = self.advanced = 0
-        self.warnings: list[str] = []
-
-    def expect(self, records: int) -> None:
-        self.expected = records
-
-    def advance(self, records: int) -> None:
-        self.advanced += records
-
-    def warn(self, message: str) -> None:
-        self.warnings.append(message)
-
-
-@pytest.fixture(scope="session")
-def tiny_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A $OSMM_HOME with the tiny models, to be copied."""
-    folder = tmp_path_factory.mktemp("tiny")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OSMM_HOME", str(folder / "home"))
-        tiny_index.write_models(folder / "exported")
-    return folder / "home"
-
-
-@pytest.fixture
-def home(tiny_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    target = tmp_path / "home"
-    shutil.copytree(tiny_home, target)
-    monkeypatch.setenv("OSMM_HOME", str(target))
-    return target
 
 
 @pytest.fixture

@@ -33,9 +33,9 @@ from ..server import (
 )
 from .console import stdout
 
-__all__ = ["doctor"]
+__all__ = ["Check", "doctor"]
 
-Level = Literal["ok", "note", "missing"]
+_Level = Literal["ok", "note", "missing"]
 
 _GB = 1e9
 
@@ -52,7 +52,7 @@ class Check:
     """
 
     name: str
-    status: Level
+    status: _Level
     detail: str
     remedy: str = ""
 
@@ -145,7 +145,7 @@ def _disk() -> Check:
         existing = next(path for path in (folder, *folder.parents) if path.exists())
         free[existing] = shutil.disk_usage(existing).free / _GB
     tightest = min(free, key=lambda path: free[path])
-    level: Level = "ok" if free[tightest] > 5 else "note" if free[tightest] > 2 else "missing"
+    level: _Level = "ok" if free[tightest] > 5 else "note" if free[tightest] > 2 else "missing"
     remedy = "make room, or set OSMM_HOME and OSMM_CACHE to folders on a larger disk"
     return Check("disk", level, f"{free[tightest]:.0f} GB free at {tightest}", remedy)
 

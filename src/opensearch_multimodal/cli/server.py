@@ -42,12 +42,12 @@ def server() -> None:
     """
 
 
-@server.command()
+@server.command("start")
 @_data_option
 @click.option("--heap", default="1g", show_default=True, help="Memory of the JVM's heap, such as 512m or 4g.")
 @click.option("--port", type=int, help="HTTP port on 127.0.0.1. Default: a free one.")
 @_json_option
-def start(data: Path | None, heap: str, port: int | None, as_json: bool) -> None:
+def _start(data: Path | None, heap: str, port: int | None, as_json: bool) -> None:
     """Start the server and leave it running; use the one that runs on the data folder already.
 
     Returns when the server is ready, 15 to 30 seconds later. Ctrl-C before that stops everything.
@@ -65,9 +65,9 @@ def start(data: Path | None, heap: str, port: int | None, as_json: bool) -> None
     click.echo(f"  stop  osmm server stop{option}")
 
 
-@server.command()
+@server.command("stop")
 @_data_option
-def stop(data: Path | None) -> None:
+def _stop(data: Path | None) -> None:
     """Stop the server with every process it started; its data stays."""
     folder = _folder(data)
     with _spinner() as report:
@@ -76,11 +76,11 @@ def stop(data: Path | None) -> None:
     click.echo(f"stopped the server on {folder}" if stopped else f"no server was running on {folder}")
 
 
-@server.command()
+@server.command("status")
 @_data_option
 @_json_option
 @click.pass_context
-def status(ctx: click.Context, data: Path | None, as_json: bool) -> None:
+def _status(ctx: click.Context, data: Path | None, as_json: bool) -> None:
     """Say whether the server is running and where; exit code 1 where it is not.
 
     With --json: {"url", "pid", "version", "data"}, pid being the JVM's; all but data are null where

@@ -20,12 +20,12 @@ __all__ = ["ARTIFACTS", "VERSION", "distribution_folder", "install"]
 VERSION = "3.6.0"
 """The newest release of which server and plugins are both on Maven Central."""
 
-SERVER = Artifact(
+_SERVER = Artifact(
     f"org.opensearch.distribution.integ-test-zip:opensearch:{VERSION}:zip",
     "a91faa1dc1cadc78cb278b4f63847e19e1627a4e9de698e14e7efc14ee37b286",
     161_609_640,
 )
-PLUGINS = (
+_PLUGINS = (
     Artifact(
         f"org.opensearch.plugin:opensearch-job-scheduler:{VERSION}.0:zip",
         "f81d0aa9fc850b18f803292bd7ae68bd33561f6c1d12db0f68529d40eddcee24",
@@ -44,7 +44,7 @@ PLUGINS = (
 )
 """In the order in which they depend on one another."""
 
-ARTIFACTS = (SERVER, *PLUGINS)
+ARTIFACTS = (_SERVER, *_PLUGINS)
 
 _UNPACKED_BYTES = 400_000_000
 

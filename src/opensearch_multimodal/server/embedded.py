@@ -10,11 +10,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import urllib3
 
@@ -55,6 +55,7 @@ class EmbeddedServer:
         heap: str = "1g",
         http_port: int | None = None,
         extra_plugins: Sequence[Path] = (),
+        settings: Mapping[str, Any] | None = None,
         report: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Describe a server; `start` starts it.
@@ -64,6 +65,7 @@ class EmbeddedServer:
             heap: the JVM's heap, such as ``1g``.
             http_port: the port on 127.0.0.1; a free one by default.
             extra_plugins: zip files of plugins to install beside k-NN and neural-search.
+            settings: node settings beside or in place of ours, such as ``thread_pool.write.queue_size``.
             report: told what is going on, in a few words, often.
 
         Raises:
@@ -75,6 +77,7 @@ class EmbeddedServer:
             raise InvalidInput(f"port: {http_port} is outside 1024–65535")
         self.http_port = http_port
         self.extra_plugins = tuple(Path(path).resolve() for path in extra_plugins)
+        self.settings = dict(settings or {})
         self._report = report
         self._supervisor: subprocess.Popen[bytes] | None = None
 
@@ -117,7 +120,7 @@ class EmbeddedServer:
                 _check_port(self.http_port)
                 layout = Layout(self.data)
                 self._report("starting OpenSearch")
-                _prepare(layout, user, distribution, self.http_port)
+                _prepare(layout, user, distribution, self.http_port, self.settings)
                 state = self._spawn(layout, user, java, distribution, lock)
             finally:
                 os.close(lock)  # the supervisor and the JVM hold it on
@@ -261,7 +264,9 @@ class EmbeddedServer:
         raise EnvironmentProblem(f"the server ended while starting: {_last_words(layout)}")
 
 
-def _prepare(layout: Layout, user: ServerUser, distribution: Path, http_port: int | None) -> None:
+def _prepare(
+    layout: Layout, user: ServerUser, distribution: Path, http_port: int | None, settings: Mapping[str, Any]
+) -> None:
     """Make the folders and the configuration afresh; nothing of an earlier start is written through."""
     for folder in (layout.config, layout.temporary):
         shutil.rmtree(folder, ignore_errors=True)
@@ -271,7 +276,7 @@ def _prepare(layout: Layout, user: ServerUser, distribution: Path, http_port: in
     with suppress(FileNotFoundError):
         layout.log.replace(layout.log.with_suffix(".previous.log"))
     layout.console.unlink(missing_ok=True)
-    write_configuration(distribution, layout, http_port)
+    write_configuration(distribution, layout, http_port, settings)
     for folder in layout.folders:
         user.own(folder)
 

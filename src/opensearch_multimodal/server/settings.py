@@ -7,13 +7,15 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ..errors import InvalidInput
 
 __all__ = ["Layout", "check_heap", "write_configuration"]
 
-CLUSTER_NAME = "opensearch-multimodal"
+_CLUSTER_NAME = "opensearch-multimodal"
 
 
 class Layout:
@@ -27,7 +29,7 @@ class Layout:
         self.logs = data / "logs"
         self.snapshots = data / "snapshots"
         self.temporary = data / "tmp"
-        self.log = self.logs / f"{CLUSTER_NAME}.log"
+        self.log = self.logs / f"{_CLUSTER_NAME}.log"
         self.console = data / "console.log"
         self.http_ports = self.logs / "http.ports"
 
@@ -60,16 +62,18 @@ def check_heap(heap: str) -> str:
     return heap.lower()
 
 
-def write_configuration(distribution: Path, layout: Layout, http_port: int | None) -> None:
+def write_configuration(
+    distribution: Path, layout: Layout, http_port: int | None, more: Mapping[str, Any] | None = None
+) -> None:
     """Write the ``config`` folder anew; the keystore in it stays.
 
     Ports are chosen by the server itself unless given, which leaves no gap in which another process
     could take them; it writes them to ``logs/http.ports``. Disk watermarks are absolute: the usual 95%
-    makes indices read-only on a large disk that still has much room.
+    makes indices read-only on a large disk that still has much room. ``more`` settings take precedence.
     """
     shutil.copytree(distribution / "config", layout.config, dirs_exist_ok=True)
     settings = {
-        "cluster.name": CLUSTER_NAME,
+        "cluster.name": _CLUSTER_NAME,
         "node.name": "embedded",
         "discovery.type": "single-node",
         "network.host": "127.0.0.1",
@@ -82,6 +86,7 @@ def write_configuration(distribution: Path, layout: Layout, http_port: int | Non
         "cluster.routing.allocation.disk.watermark.low": "1gb",
         "cluster.routing.allocation.disk.watermark.high": "768mb",
         "cluster.routing.allocation.disk.watermark.flood_stage": "512mb",
+        **(more or {}),
     }
     (layout.config / "opensearch.yml").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     stock = (distribution / "config" / "jvm.options").read_text(encoding="utf-8").splitlines()

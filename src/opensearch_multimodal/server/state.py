@@ -18,7 +18,18 @@ from pathlib import Path
 
 from ..errors import EnvironmentProblem
 
-__all__ = ["STOP_SECONDS", "State", "Status", "acquire", "is_held", "read_state", "status", "stop"]
+__all__ = [
+    "STOP_SECONDS",
+    "State",
+    "Status",
+    "acquire",
+    "is_held",
+    "lock_file",
+    "read_state",
+    "status",
+    "stop",
+    "wait_until",
+]
 
 STOP_SECONDS = 20.0
 """How long the JVM may take to end after SIGTERM before it is killed."""

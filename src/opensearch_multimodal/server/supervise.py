@@ -22,7 +22,7 @@ import subprocess
 import sys
 from typing import Any
 
-__all__: list[str] = []
+__all__ = ["main"]
 
 _PR_SET_PDEATHSIG = 1
 
