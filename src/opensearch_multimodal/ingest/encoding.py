@@ -90,7 +90,8 @@ class RecordEncoder:
         for name, (field, encoder) in self._sources.items():
             chosen, encoded = _run(encoder, field, records)
             for position, vector in zip(chosen, encoded, strict=True):
-                vectors[position][name] = _check(name, vector, field, encoder.dimension)
+                if len(vector):  # a text of nothing but punctuation may have no token vectors
+                    vectors[position][name] = _check(name, vector, field, encoder.dimension)
         started = time.thread_time()
         encoded = [
             EncodedRecord(record, self._lines(record, found))

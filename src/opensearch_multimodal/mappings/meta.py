@@ -120,7 +120,7 @@ class Refine(_Record):
 
     primary: str
     complementary: tuple[str, ...] = Field(min_length=1)
-    depth: int = Field(default=20, ge=2, le=1000)
+    depth: int = Field(default=50, ge=2, le=1000)
     steps: int | None = Field(default=None, ge=1, le=1000)
     mix: float | None = Field(default=None, ge=0, le=1)
     budget: float | None = Field(default=None, gt=0, allow_inf_nan=False)

@@ -13,7 +13,7 @@ from ..refinement import Refinement, refine
 from ..types import Candidate, FloatArray
 from .scoring import NO_VECTOR, StoredVectors
 
-__all__ = ["apply_refinement", "fuse_candidates", "order", "refine_query"]
+__all__ = ["fuse_candidates", "order", "refine_candidates"]
 
 
 def fuse_candidates(candidates: Sequence[Candidate], profile: Profile, weights: Mapping[str, float]) -> None:
@@ -34,14 +34,17 @@ def fuse_candidates(candidates: Sequence[Candidate], profile: Profile, weights: 
         candidate.fused = candidate.score = score
 
 
-def refine_query(
+def refine_candidates(
     candidates: Sequence[Candidate],
     profile: Profile,
     weights: Mapping[str, float],
     query: FloatArray,
     vectors: StoredVectors,
 ) -> Refinement | None:
-    """Refine the primary retriever's query on the best candidates (GQR, arXiv 2510.05038).
+    """Refine the primary retriever's query on the best candidates and rescore them (GQR, arXiv 2510.05038).
+
+    The scores of the head are set in place. The others keep their order below it: rescoring them by a query
+    that was refined without them ranks worse.
 
     Args:
         candidates: in their present order.
@@ -61,28 +64,24 @@ def refine_query(
     options = {
         name: value for name in ("steps", "mix", "budget") if (value := getattr(settings, name)) is not None
     }
-    return refine(
+    refined = refine(
         query,
         vectors[settings.primary].of(head),
         _complementary(head, profile, settings, weights),
         **options,
     )
+    if refined.skipped is None:
+        for candidate, score in zip(head, refined.scores.tolist(), strict=True):
+            candidate.refined = candidate.score = score
+        _move_below(min(c.score for c in head), [c for c in candidates if c.refined is None])
+    return refined
 
 
-def apply_refinement(
-    candidates: Sequence[Candidate], field: str, refined: Refinement, vectors: StoredVectors
-) -> None:
-    """Rescore every candidate by the refined query, in place.
-
-    A candidate without the primary's vector stays below those that have one, in its present order.
-    """
-    scores = vectors[field].scores(refined.query)
-    for candidate in candidates:
-        candidate.refined = scores.get((candidate.index, candidate.id))
-    rest = [c for c in candidates if c.refined is None]
-    shift = min(scores.values()) - max((c.score for c in rest), default=0.0)
-    for candidate in candidates:
-        candidate.score = candidate.score + shift if candidate.refined is None else candidate.refined
+def _move_below(floor: float, rest: Sequence[Candidate]) -> None:
+    """Shift scores so that the best of ``rest`` is not above ``floor``; their order stays."""
+    shift = floor - max((candidate.score for candidate in rest), default=floor)
+    for candidate in rest:
+        candidate.score += shift
 
 
 def order(candidates: Sequence[Candidate]) -> list[Candidate]:

@@ -107,9 +107,7 @@ def score_union(
         union.add(name, fetch=name == primary)
     searches, readers = union.plan()
     if searches:
-        answers = cluster.msearch(
-            index.name, searches, preference=preference, cbor=bool(union.stored or union.from_source)
-        )
+        answers = cluster.msearch(index.name, searches, preference=preference, cbor=bool(union.stored))
         for read, answer in zip(readers, answers, strict=True):
             read(answer["hits"]["hits"])
     return union.finish()
@@ -132,20 +130,17 @@ class _Union:
         self._query_text = query_text
         self._asked: list[tuple[str, Search]] = []
         self.stored: list[str] = []
-        self.from_source: list[str] = []
         self._fetched: dict[str, FieldVectors] = {}
 
     def add(self, name: str, *, fetch: bool) -> None:
         """Plan how to complete the scores of one field."""
         described = self._index.meta.fields.get(name)
-        if isinstance(described, SourceField) and described.encoding is not None:
-            if not self._index.properties.get(name, {}).get("store"):
-                raise InvalidInput(f"field '{name}' of index '{self._index.name}' needs \"store\": true")
-            self.stored.append(name)
-        elif fetch:
-            self.from_source.append(name)
-        else:
+        if not fetch and not (isinstance(described, SourceField) and described.encoding):
             self._ask(name)
+            return
+        if not self._index.properties.get(name, {}).get("store"):
+            raise InvalidInput(f"field '{name}' of index '{self._index.name}' needs \"store\": true")
+        self.stored.append(name)
 
     def _ask(self, name: str) -> None:
         missing = sorted({c.id for c in self._candidates if name not in c.scores})
@@ -167,13 +162,10 @@ class _Union:
         readers: list[Any] = [
             lambda hits, name=name: self._read_scores(name, hits) for name, _ in self._asked
         ]
-        if self.stored or self.from_source:
+        if self.stored:
             ids = [candidate.id for candidate in self._candidates]
             body = search_body({"ids": {"values": ids}}, self._size(ids))
-            if self.stored:
-                body["stored_fields"] = self.stored
-            if self.from_source:
-                body["_source"] = self.from_source
+            body["stored_fields"] = self.stored
             searches.append(Search(body))
             readers.append(self._read_vectors)
         return searches, readers
@@ -189,32 +181,30 @@ class _Union:
                 candidate.scores[name] = knn_similarity(score) if name in self._vectors else score
 
     def _read_vectors(self, hits: Sequence[Mapping[str, Any]]) -> None:
-        wanted = [hit for hit in hits if (hit["_index"], hit["_id"]) in self._by_key]
         for name in self.stored:
-            packed = _values(wanted, "fields", name)
-            if packed:
-                rows, offsets = wire.unpack_many([value[0] for value in packed.values()])
-                self._keep(name, packed, Stacked(rows, offsets))
-        for name in self.from_source:
-            plain = _values(wanted, "_source", name)
-            if plain:
-                self._keep(name, plain, np.asarray(list(plain.values()), dtype=np.float32))
-
-    def _keep(self, name: str, found: Mapping[_Key, Any], vectors: Stacked | FloatArray) -> None:
-        self._fetched[name] = FieldVectors({key: i for i, key in enumerate(found)}, vectors)
+            found = {
+                (hit["_index"], hit["_id"]): hit["fields"][name][0]
+                for hit in hits
+                if (hit["_index"], hit["_id"]) in self._by_key and name in hit.get("fields", {})
+            }
+            if found:
+                vectors = _decode(list(found.values()))
+                self._fetched[name] = FieldVectors({key: i for i, key in enumerate(found)}, vectors)
 
     def finish(self) -> StoredVectors:
         """Compute the scores of the fetched vectors, and mark what has none."""
         for name, stored in self._fetched.items():
             for key, score in stored.scores(self._vectors[name]).items():
                 self._by_key[key].scores[name] = score
-        for name in [*self.stored, *self.from_source, *(name for name, _ in self._asked)]:
+        for name in [*self.stored, *(name for name, _ in self._asked)]:
             absent = NO_VECTOR if name in self._vectors else 0.0
             for candidate in self._candidates:
                 candidate.scores.setdefault(name, absent)
         return self._fetched
 
 
-def _values(hits: Sequence[Mapping[str, Any]], part: str, name: str) -> dict[_Key, Any]:
-    """Return (index, id) → value of a field, for the hits that have one."""
-    return {(hit["_index"], hit["_id"]): hit[part][name] for hit in hits if name in hit.get(part, {})}
+def _decode(values: Sequence[Any]) -> Stacked | FloatArray:
+    """Return stored values as vectors: multi-vectors come as bytes, single vectors as lists of numbers."""
+    if isinstance(values[0], bytes):
+        return Stacked(*wire.unpack_many(values))
+    return np.asarray(values, dtype=np.float32)

@@ -17,7 +17,7 @@ from ..mappings import IndexDescription, Profile, describe
 from ..types import Candidate, FloatArray
 from .first_stage import plan
 from .presentation import present
-from .ranking import apply_refinement, fuse_candidates, order, refine_query
+from .ranking import fuse_candidates, order, refine_candidates
 from .request import Request
 from .result import SearchResult
 from .scoring import score_union, scored_fields
@@ -192,13 +192,11 @@ class _Query:
             ranked = order(candidates)
         if primary is not None:
             with self._timed("refine"):
-                refined = refine_query(ranked, profile, weights, vectors[primary], stored)
+                refined = refine_candidates(ranked, profile, weights, vectors[primary], stored)
                 if refined is None or refined.skipped:
                     reason = refined.skipped if refined else "fewer than two candidates have its vector"
                     self._notes.append(f"not refined: {reason}")
-                else:
-                    apply_refinement(ranked, primary, refined, stored)
-                    ranked = order(ranked)
+                ranked = order(ranked)
         return ranked
 
     def _can_refine(self, weights: Mapping[str, float]) -> bool:

@@ -5,7 +5,7 @@ import pytest
 
 from opensearch_multimodal.mappings import Profile, parse_profile
 from opensearch_multimodal.maxsim import stack
-from opensearch_multimodal.search.ranking import apply_refinement, fuse_candidates, order, refine_query
+from opensearch_multimodal.search.ranking import fuse_candidates, order, refine_candidates
 from opensearch_multimodal.search.scoring import NO_VECTOR, FieldVectors
 from opensearch_multimodal.types import Candidate
 
@@ -65,10 +65,9 @@ def test_refinement_moves_towards_what_the_complementary_retriever_prefers() -> 
     fuse_candidates(found, profile, weights)
     ranked = order(found)
     stored = {"dense": FieldVectors({("x", f"r{i}"): i for i in range(3)}, vectors)}
-    refined = refine_query(ranked, profile, weights, query, stored)
+    refined = refine_candidates(ranked, profile, weights, query, stored)
     assert refined is not None
     assert refined.skipped is None
-    apply_refinement(ranked, "dense", refined, stored)
     assert order(ranked)[0].id == "r1"
     by_id = {c.id: c for c in ranked}
     expected = vectors @ refined.query
@@ -85,12 +84,27 @@ def test_what_has_no_primary_vector_stays_below_in_its_order() -> None:
     fuse_candidates(found, profile, weights)
     ranked = order(found)
     stored = {"dense": FieldVectors({("x", "r0"): 0, ("x", "r1"): 1}, vectors)}
-    refined = refine_query(ranked, profile, weights, query, stored)
-    assert refined is not None
-    apply_refinement(ranked, "dense", refined, stored)
+    assert refine_candidates(ranked, profile, weights, query, stored) is not None
     final = order(ranked)
     assert {c.id for c in final[:2]} == {"r0", "r1"}
     assert [c.id for c in final[2:]] == ["r2", "r3"]
+    assert [c.score for c in final] == sorted((c.score for c in final), reverse=True)
+
+
+def test_candidates_below_the_depth_keep_their_order() -> None:
+    vectors = unit([1, 0.1, 0], [1, -0.1, 0.02], [0.9, 0, 1], [0.1, 0, 1], [0, 0, 1])
+    query = unit([1, 0.05, 0])[0]
+    found = candidates(text=[2.0, 9.0, 1.0, 0.5, 0.1], dense=(vectors @ query).tolist())
+    profile, weights = hybrid(depth=2), {"text": 1.0, "dense": 1.0}
+    fuse_candidates(found, profile, weights)
+    stored = {"dense": FieldVectors({("x", f"r{i}"): i for i in range(5)}, vectors)}
+    before = order(found)
+    refined = refine_candidates(before, profile, weights, query, stored)
+    assert refined is not None
+    assert len(refined.scores) == 2
+    final = order(before)
+    assert [c.id for c in final[2:]] == [c.id for c in before[2:]]
+    assert all(c.refined is None for c in final[2:])
     assert [c.score for c in final] == sorted((c.score for c in final), reverse=True)
 
 
@@ -100,7 +114,7 @@ def test_one_candidate_is_not_refined() -> None:
     profile, weights = hybrid(depth=2), {"text": 1.0, "dense": 1.0}
     fuse_candidates(found, profile, weights)
     stored = {"dense": FieldVectors({("x", "r0"): 0}, vectors)}
-    assert refine_query(found, profile, weights, unit([1, 0, 0])[0], stored) is None
+    assert refine_candidates(found, profile, weights, unit([1, 0, 0])[0], stored) is None
 
 
 def test_multi_vectors_are_rescored_by_maxsim() -> None:
