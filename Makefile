@@ -28,7 +28,7 @@ demo: install  ## Answer questions about the sample, or about your own: make dem
 	@$(BIN)/osmm demo $(if $(DOCS),"$(DOCS)")
 
 test: install  ## Run every test, against a real OpenSearch that the tests start.
-	@$(BIN)/osmm doctor --quiet
+	@$(BIN)/osmm doctor
 	@$(BIN)/python -m pytest
 
 check: install  ## Lint and type-check.

@@ -136,16 +136,16 @@ def _ask(searcher: Searcher, number: int, question: _Question) -> bool:
     result = searcher.search(question.text, k=_SHOWN)
     rank = next((r for r, hit in enumerate(result.hits, start=1) if hit.id == question.page), None)
     mark = f"[green]page found at rank {rank}[/]" if rank else f"[red]not found ({escape(question.page)})[/]"
-    stdout.print(f"\n[bold]{number:>2}. {escape(question.text)}[/]", highlight=False)
+    stdout.print(f"\n[bold]{number:>2}. {escape(question.text)}[/]", highlight=False, soft_wrap=True)
     about = f"({question.kind}; expected answer: {question.answer})"
-    stdout.print(f"    {mark} [dim]{escape(about)}[/]", highlight=False)
+    stdout.print(f"    {mark} [dim]{escape(about)}[/]", highlight=False, soft_wrap=True)
     for hit in result.hits:
         arrow = "→" if hit.id == question.page else " "
-        stdout.print(f"  {arrow} [cyan]{escape(hit.id):<36}[/] {_why(hit)}", highlight=False)
+        stdout.print(f"  {arrow} [cyan]{escape(hit.id):<36}[/] {_why(hit)}", highlight=False, soft_wrap=True)
     if result.hits:
-        stdout.print(f"    [italic]{escape(result.hits[0].snippet)}[/]", highlight=False)
+        stdout.print(f"    [italic]{escape(result.hits[0].snippet)}[/]", highlight=False, soft_wrap=True)
     times = "  ".join(f"{stage} {ms:.0f}" for stage, ms in result.timings_ms.items())
-    stdout.print(f"    [dim]milliseconds: {times}[/]", highlight=False)
+    stdout.print(f"    [dim]milliseconds: {times}[/]", highlight=False, soft_wrap=True)
     return rank is not None
 
 

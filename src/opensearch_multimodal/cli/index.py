@@ -85,7 +85,7 @@ def create(
         analyzer=analyzer,
     )
     if dry_run:
-        stdout.print_json(json.dumps(body))
+        click.echo(json.dumps(body, indent=2))
         return
     try:
         cluster.create_index(name, body)
@@ -115,7 +115,7 @@ def show(cluster: Cluster, name: str, as_json: bool) -> None:
             "records": records,
             **description.meta.model_dump(mode="json", exclude_none=True),
         }
-        stdout.print_json(json.dumps(shown))
+        click.echo(json.dumps(shown, indent=2))
         return
     stdout.print(f"[bold]{name}[/] ({', '.join(description.indices)})", highlight=False)
     stdout.print(

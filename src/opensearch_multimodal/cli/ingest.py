@@ -24,7 +24,7 @@ from .. import resources
 from ..client import Cluster
 from ..errors import InvalidInput
 from ..mappings import IndexDescription, describe
-from .console import stderr, stdout
+from .console import stderr
 from .options import cluster_options, model_options
 
 __all__ = ["IngestDisplay", "ingest"]
@@ -182,7 +182,7 @@ def ingest(
             stderr.print("\nInterrupted. The same command goes on where it stopped.")
             sys.exit(130)
     if as_json:
-        stdout.print_json(json.dumps(report.to_json()))
+        click.echo(json.dumps(report.to_json(), indent=2))
     else:
         stderr.print(report.summary(), highlight=False)
         if report.refused:
@@ -216,8 +216,9 @@ def _read_acl_map(path: Path) -> tuple[tuple[str, tuple[str, ...]], ...]:
 
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:.1f}/s" if speed else "")
+        """Show the mean rate: records arrive in batches, so that rates of the moment jump."""
+        seconds = task.finished_time or task.elapsed
+        return Text(f"{task.completed / seconds:.1f}/s" if seconds and task.completed else "")
 
 
 class IngestDisplay:

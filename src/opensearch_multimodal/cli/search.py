@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -87,7 +88,7 @@ def search(
         overrides=_json("override", overrides),
     )
     if as_json:
-        stdout.print_json(json.dumps(result.to_json()))
+        click.echo(json.dumps(result.to_json(), indent=2))
     else:
         print_result(result, explain=explain)
 
@@ -102,7 +103,8 @@ def print_result(result: SearchResult, *, explain: bool) -> None:
         stderr.print(f"[yellow]note:[/] {escape(note)}", highlight=False)
     if explain:
         times = "  ".join(f"{stage} {ms:.1f}" for stage, ms in result.timings_ms.items())
-        stdout.print(f"[dim]{result.candidates} candidates; milliseconds: {times}[/]", highlight=False)
+        told = f"[dim]{result.candidates} candidates; milliseconds: {times}[/]"
+        stdout.print(told, highlight=False, soft_wrap=True)
 
 
 def _print_hit(rank: int, hit: Hit, *, explain: bool) -> None:
@@ -110,7 +112,7 @@ def _print_hit(rank: int, hit: Hit, *, explain: bool) -> None:
     stdout.print(
         f"[bold]{rank:>2}  {escape(hit.id)}[/]  [cyan]{hit.score:.4f}[/]  {escape(title)}", highlight=False
     )
-    stdout.print(Text(f"    {hit.snippet}", overflow="fold"), highlight=False)
+    stdout.print(Padding(Text(hit.snippet), (0, 0, 0, 4)), highlight=False)
     if hit.link:
         stdout.print(Text(f"    {hit.link}", style="dim"), soft_wrap=True, highlight=False)
     if explain:

@@ -29,7 +29,7 @@ from .writer import BulkWriter, Outcome
 __all__ = ["Listener", "Report", "ingest"]
 
 _DOCUMENTS_PER_LOOK_UP = 256
-_TEXTS_PER_BATCH = 64
+_TEXTS_PER_BATCH = 32
 _IMAGES_PER_BATCH = 8
 
 

@@ -14,7 +14,7 @@ def test_every_sequence_once_longest_first_and_within_the_budget(
     assert [lengths[p] for p in order] == sorted(lengths, reverse=True)
     for batch in batches:
         assert len(batch) <= most
-        assert len(batch) == 1 or len(batch) * lengths[batch[0]] <= 4096
+        assert len(batch) == 1 or len(batch) * lengths[batch[0]] <= 1024
         assert not equal or len({lengths[p] for p in batch}) == 1
 
 
