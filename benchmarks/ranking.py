@@ -121,7 +121,10 @@ def rank(used: Cluster, index: str, folder: Path, limit: int | None) -> str:
     searcher = Searcher(used, index)
     common.say(f"searching {len(topics.texts)} questions with {len(PROFILES)} profiles …")
     measured = run_profiles(
-        lambda text, profile, k: searcher.search(text, profile=profile, k=k), topics.texts, PROFILES, k=DEPTH
+        lambda text, profile, k: searcher.search(text, profile=profile, k=k, fetch=False),
+        topics.texts,
+        PROFILES,
+        k=DEPTH,
     )
     runs = {name: one.run for name, one in measured.items()}
     first = evaluate(runs, topics.qrels, METRICS)

@@ -223,6 +223,14 @@ def test_hits_carry_what_a_person_needs(searcher: Searcher) -> None:
     assert json.loads(json.dumps(hit.to_json()))["stages"]["scores"]
 
 
+def test_ranking_without_fetching_gives_the_same_order(searcher: Searcher) -> None:
+    whole = searcher.search("alpha beta", k=20)
+    bare = searcher.search("alpha beta", k=20, fetch=False)
+    assert [(hit.id, hit.score) for hit in bare.hits] == [(hit.id, hit.score) for hit in whole.hits]
+    assert all(hit.source == {} and hit.snippet == "" and hit.link is None for hit in bare.hits)
+    assert "fetch" not in bare.timings_ms
+
+
 def test_words_that_nothing_holds_still_find_by_vectors(searcher: Searcher) -> None:
     assert searcher.search("zzzzz", profile="bm25").hits == ()
     assert searcher.search("zzzzz", profile="hybrid").hits

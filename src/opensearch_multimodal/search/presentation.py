@@ -11,7 +11,7 @@ from ..types import Candidate
 from .first_stage import search_body
 from .result import Hit
 
-__all__ = ["present"]
+__all__ = ["bare_hit", "present"]
 
 _SNIPPET_CHARACTERS = 200
 
@@ -50,6 +50,11 @@ def present(
         for candidate in candidates
         if (candidate.index, candidate.id) in found
     ]
+
+
+def bare_hit(candidate: Candidate, refined_field: str | None) -> Hit:
+    """Return a hit without anything that would have to be fetched."""
+    return _hit(candidate, {}, refined_field)
 
 
 def _highlight(index: IndexDescription, query_text: str | None) -> dict[str, Any]:

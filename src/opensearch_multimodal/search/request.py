@@ -30,6 +30,7 @@ class Request:
         k: how many results.
         filter: a query in OpenSearch's query DSL that every result must match, or None.
         overrides: parts of the profile to change for this search; None as a value leaves a stage out.
+        fetch: also fetch source, snippet and link of every hit.
     """
 
     query_text: str | None = None
@@ -38,6 +39,7 @@ class Request:
     k: int = 10
     filter: Mapping[str, Any] | None = None
     overrides: Mapping[str, Any] | None = None
+    fetch: bool = True
 
     def check(self) -> None:
         """Refuse what cannot be searched for.

@@ -16,7 +16,7 @@ from ..encoder import IndexEncoders
 from ..mappings import IndexDescription, Profile, describe
 from ..types import Candidate, FloatArray
 from .first_stage import plan
-from .presentation import present
+from .presentation import bare_hit, present
 from .ranking import fuse_candidates, order, refine_candidates
 from .request import Request
 from .result import SearchResult
@@ -73,6 +73,7 @@ class Searcher:
         k: int = 10,
         filter: Mapping[str, Any] | None = None,
         overrides: Mapping[str, Any] | None = None,
+        fetch: bool = True,
     ) -> SearchResult:
         """Return the k best records with their sources and an account of every stage.
 
@@ -83,13 +84,14 @@ class Searcher:
             k: how many results.
             filter: a query in OpenSearch's query DSL that every result must match.
             overrides: parts of the profile to change for this search.
+            fetch: False gives ids and scores only, without sources, snippets and links.
 
         Raises:
             InvalidInput: the request is wrong, or no retriever of the profile can read it.
             ModelMismatch: a model at hand did not make the index's vectors.
             ClusterError: the cluster failed.
         """
-        request = Request(query_text, query_image, profile, k, filter, overrides)
+        request = Request(query_text, query_image, profile, k, filter, overrides, fetch)
         with single_threaded():
             return _Query(self._cluster, self.index, self._encoders, request).run()
 
@@ -118,15 +120,19 @@ class _Query:
         if candidates:
             candidates = self._rank(candidates, vectors)
         size = min(request.k, profile.cut.size) if profile.cut else request.k
-        with self._timed("fetch"):
-            hits = present(
-                self._cluster,
-                self._index,
-                candidates[:size],
-                request.query_text,
-                refined_field=profile.refine.primary if profile.refine else None,
-                preference=self._preference,
-            )
+        refined_field = profile.refine.primary if profile.refine else None
+        if request.fetch:
+            with self._timed("fetch"):
+                hits = present(
+                    self._cluster,
+                    self._index,
+                    candidates[:size],
+                    request.query_text,
+                    refined_field=refined_field,
+                    preference=self._preference,
+                )
+        else:
+            hits = [bare_hit(candidate, refined_field) for candidate in candidates[:size]]
         self._timings["total"] = (time.perf_counter() - started) * 1000
         return SearchResult(tuple(hits), self._timings, found, tuple(self._notes))
 
