@@ -232,12 +232,23 @@ class Cluster:
         answer: dict[str, dict[str, Any]] = self.call("GET", f"/{_index_path(name)}")
         return answer
 
+    def index_uuid(self, name: str) -> str:
+        """Return what tells an index from another one that was made later under the same name."""
+        answer = self.call("GET", f"/{_index_path(name)}/_settings/index.uuid")
+        return str(next(iter(answer.values()))["settings"]["index"]["uuid"])
+
     def create_index(self, name: str, body: Mapping[str, Any]) -> None:
         """Create an index with a complete body."""
         self.call("PUT", f"/{_index_path(name)}", body)
 
     def delete_index(self, name: str) -> None:
-        """Delete one index, by its exact name."""
+        """Delete one index, by its exact name.
+
+        Raises:
+            InvalidInput: the name is a pattern or a list.
+        """
+        if set(name) & set("*,") or name.startswith("-"):
+            raise InvalidInput(f"index: '{name}' is a pattern; name one index to delete")
         self.call("DELETE", f"/{_index_path(name)}")
 
     def refresh(self, name: str) -> None:
@@ -486,9 +497,14 @@ def _bulk_item(item: Mapping[str, Any]) -> BulkItem:
 
 
 def _check_url(url: str) -> Any:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise InvalidInput(f"url: expected http://host:port or https://host:port, got '{url}'")
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:  # a port outside 0–65535, a broken IPv6 address
+        usable = False
+    if not usable:
+        shown = url.rpartition("@")[2]
+        raise InvalidInput(f"url: expected http://host:port or https://host:port, got '{shown}'")
     return parts
 
 

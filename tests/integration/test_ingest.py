@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import random
 import threading
 import time
@@ -25,7 +26,7 @@ from opensearch_multimodal import fde, wire
 from opensearch_multimodal.binarize import sign_codes
 from opensearch_multimodal.client import Cluster
 from opensearch_multimodal.encoder import IndexEncoders
-from opensearch_multimodal.errors import ModelMismatch
+from opensearch_multimodal.errors import ClusterNotFound, ClusterRefused, InvalidInput, ModelMismatch
 from opensearch_multimodal.ingest import Report, ingest
 from opensearch_multimodal.mappings import FdeField, IndexDescription, describe, fde_parameters
 from opensearch_multimodal.models import DraftOptions, draft_spec, save_spec
@@ -149,6 +150,82 @@ def test_prune_deletes_what_is_gone_and_only_that(
     assert set(tiny_index.stored(cluster, index.name)) == {"kept#c1", "broken#c1", "elsewhere#c1"}
 
 
+def test_prune_spares_everything_when_a_root_cannot_be_listed(
+    cluster: Cluster,
+    index: IndexDescription,
+    files: Path,
+    tmp_path: Path,
+    run: Ingest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (files / "mine.txt").write_text("alpha")
+    (other / "theirs.txt").write_text("beta")
+    run(paths=[files, other])
+    scandir = os.scandir
+
+    def closed(path: Any = ".") -> Any:
+        if Path(os.fsdecode(path)) == other:
+            raise PermissionError(13, "Permission denied", str(other))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    report = run(paths=[other], prune=True)
+    assert (report.pruned, len(report.unreadable)) == (0, 1)
+    (files / "mine.txt").unlink()
+    (files / "new.txt").write_text("gamma")
+    assert run(paths=[files, other], prune=True).pruned == 1
+    assert set(tiny_index.stored(cluster, index.name)) == {"theirs#c1", "new#c1"}
+
+
+def test_a_document_of_another_file_is_not_replaced_unasked(
+    cluster: Cluster, index: IndexDescription, files: Path, tmp_path: Path, run: Ingest
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (files / "pump.txt").write_text("alpha")
+    (other / "pump.txt").write_text("beta")
+    run()
+    listener = Recorder()
+    report = run(listener, paths=[other], prune=True)
+    assert (report.written, report.complete) == (0, False)
+    assert "from another file" in listener.failures[0]
+    assert tiny_index.stored(cluster, index.name)["pump#c1"]["text"] == "alpha"
+    assert run(paths=[files / "pump.txt"]).complete  # the same file, named otherwise
+    assert run(paths=[other], replace_others=True).written == 1
+    assert tiny_index.stored(cluster, index.name)["pump#c1"]["text"] == "beta"
+
+
+def test_an_index_deleted_meanwhile_stops_the_run(
+    cluster: Cluster, index: IndexDescription, files: Path, run: Ingest
+) -> None:
+    tiny_index.write_jsonl(files / "corpus.jsonl", 300)
+
+    class Deleting(Recorder):
+        def advance(self, records: int) -> None:
+            if records and self.advanced == 0:
+                cluster.delete_index(index.name)
+            super().advance(records)
+
+    with pytest.raises(ClusterRefused, match="was deleted or made anew"):
+        run(Deleting(), patience=5)
+    with pytest.raises(ClusterNotFound):
+        cluster.get_index(index.name)
+    cluster.create_index(index.name, {})
+
+
+def test_a_number_that_json_cannot_hold_is_set_aside_alone(
+    cluster: Cluster, index: IndexDescription, files: Path, tmp_path: Path, run: Ingest
+) -> None:
+    rows = [{"_id": "good", "text": "alpha"}, {"_id": "bad", "text": "beta", "isbn": 10**30}]
+    (files / "corpus.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    report = run()
+    assert (report.written, report.refused) == (1, 1)
+    assert letters(tmp_path)[0]["id"] == "bad"
+    assert set(tiny_index.stored(cluster, index.name)) == {"good"}
+
+
 def test_prune_of_one_jsonl_file_leaves_its_neighbours(
     cluster: Cluster, index: IndexDescription, files: Path, run: Ingest
 ) -> None:
@@ -170,7 +247,7 @@ def test_broken_pdf_among_good_ones_is_named_and_skipped(
     report = run(listener)
     assert not report.complete
     assert [item.path.name for item in report.unreadable] == ["bad.pdf"]
-    assert any(warning.startswith("bad.pdf") for warning in listener.warnings)
+    assert any("bad.pdf" in failure for failure in listener.failures)
     assert set(tiny_index.stored(cluster, index.name)) == {"good#p1", "fine#c1"}
 
 
@@ -210,17 +287,16 @@ def test_what_the_cluster_refuses_for_good_goes_to_the_dead_letters(
     assert set(tiny_index.stored(cluster, index.name)) == {"good", "bad"}
 
 
-def test_wrong_dimension_is_refused_by_the_cluster_and_kept_by_us(
+def test_wrong_dimension_is_refused_before_anything_is_written(
     cluster: Cluster, files: Path, home: Path, tmp_path: Path
 ) -> None:
-    """An index whose mapping was made for another dimension is refused before anything is written."""
     name = f"ingest-{uuid.uuid4().hex[:8]}"
     wrong = tiny_index.body()
     wrong["mappings"]["properties"]["dense"]["dimension"] = tiny_models.DIMENSION * 2
     cluster.create_index(name, wrong)
     (files / "a.txt").write_text("alpha")
     described = describe(name, cluster.get_index(name))
-    with pytest.raises(Exception, match=r"field 'dense'.*has dimension 16, model 'tiny-dense' gives 8"):
+    with pytest.raises(InvalidInput, match=r"field 'dense'.*has dimension 16, model 'tiny-dense' gives 8"):
         ingest(
             cluster,
             described,

@@ -18,6 +18,7 @@ class Recorder:
     def __init__(self) -> None:
         self.expected = self.advanced = 0
         self.warnings: list[str] = []
+        self.failures: list[str] = []
 
     def expect(self, records: int) -> None:
         self.expected = records
@@ -27,6 +28,9 @@ class Recorder:
 
     def warn(self, message: str) -> None:
         self.warnings.append(message)
+
+    def fail(self, message: str) -> None:
+        self.failures.append(message)
 
 
 @pytest.fixture(scope="session")

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
 from ..client import Cluster
-from ..errors import InvalidInput
+from ..errors import ClusterRejected, InvalidInput
 from ..mappings import describe
 from ..search import metadata_filter
 from .console import stderr
-from .options import cluster_options, parse_assignments
+from .options import cluster_options, parse_assignments, parse_object
 
 __all__ = ["delete"]
 
@@ -54,7 +53,10 @@ def delete(
         raise InvalidInput("delete: say what, by --document, --where or --query")
     condition = {"bool": {"filter": clauses}}
     cluster.refresh(index)
-    found = cluster.search(index, {"size": 0, "track_total_hits": True, "query": condition})
+    try:
+        found = cluster.search(index, {"size": 0, "track_total_hits": True, "query": condition})
+    except ClusterRejected as error:
+        raise InvalidInput(f"--where, --query: {error}") from error
     count = found["hits"]["total"]["value"]
     if dry_run or count == 0:
         stderr.print(f"{count} records of '{index}' match.")
@@ -71,9 +73,7 @@ def _clauses(documents: tuple[str, ...], where: tuple[str, ...], query: str | No
     by_metadata = metadata_filter(parse_assignments("where", where))
     if by_metadata:
         clauses.append(by_metadata)
-    if query:
-        try:
-            clauses.append(json.loads(query))
-        except ValueError as error:
-            raise InvalidInput(f"--query: not valid JSON: {error}") from error
+    by_query = parse_object("query", query)
+    if by_query:
+        clauses.append(by_query)
     return clauses

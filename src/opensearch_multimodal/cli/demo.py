@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +39,9 @@ class _Question:
 
 @click.command()
 @click.argument("documents", required=False, type=click.Path(exists=True, path_type=Path))
-@click.option("--index", "index_name", help="Name of the index. [default: sample, or documents for your own]")
+@click.option(
+    "--index", "index_name", help="Name of the index. [default: sample, or documents-FOLDER for your own]"
+)
 @click.option("--heap", default="1g", show_default=True, help="Memory of the server.")
 @click.option("--data", type=click.Path(path_type=Path), help="Data folder of the server.")
 def demo(documents: Path | None, index_name: str | None, heap: str, data: Path | None) -> None:
@@ -48,24 +52,24 @@ def demo(documents: Path | None, index_name: str | None, heap: str, data: Path |
     """
     from ..server import EmbeddedServer, default_data_folder
 
-    name = index_name or ("documents" if documents else "sample")
+    name = index_name or (_index_name(documents) if documents else "sample")
     _step("Models")
     _pull_models()
     _step("OpenSearch")
-    server = EmbeddedServer(data or default_data_folder(), heap=heap)
-    status = server.start()
-    server.detach()
-    running = f"OpenSearch {status.version} at {status.url}, data in {status.data}"
-    stderr.print(running, highlight=False, soft_wrap=True)
-    cluster = Cluster(status.url)
-    _step(f"Index '{name}'")
-    description = _index(cluster, name)
-    _step("Documents")
-    _ingest(cluster, description, documents or resources.find("ingest/sample/documents"))
-    if documents is None:
-        _step("Questions")
-        _answer(cluster, name)
-    _say_how_to_go_on(name, status.url, data)
+    with EmbeddedServer(data or default_data_folder(), heap=heap) as server:
+        stderr.print(f"OpenSearch at {server.url}, data in {server.data}", highlight=False, soft_wrap=True)
+        cluster = Cluster(server.url)
+        _step(f"Index '{name}'")
+        description = _index(cluster, name, is_ours=documents is None)
+        _step("Documents")
+        complete = _ingest(cluster, description, documents or resources.find("ingest/sample/documents"))
+        if documents is None:
+            _step("Questions")
+            _answer(cluster, name)
+        _say_how_to_go_on(name, server.url, data)
+        server.detach()
+    if not complete:
+        sys.exit(1)
 
 
 def _step(title: str) -> None:
@@ -78,8 +82,13 @@ def _pull_models() -> None:
     pull_with_progress(())
 
 
-def _index(cluster: Cluster, name: str) -> IndexDescription:
-    """Return the index, made anew if it is not there or holds vectors of other models."""
+def _index_name(documents: Path) -> str:
+    """Return a name for the index of a folder: two folders do not share one."""
+    return "documents-" + (re.sub(r"[^a-z0-9]+", "-", documents.resolve().name.lower()).strip("-") or "own")
+
+
+def _index(cluster: Cluster, name: str, *, is_ours: bool) -> IndexDescription:
+    """Return the index, made if it is not there; the sample's own is made anew for other models."""
     from ..models import load_spec
 
     try:
@@ -90,6 +99,8 @@ def _index(cluster: Cluster, name: str) -> IndexDescription:
     except ClusterNotFound:
         stderr.print("Creating it from mappings/pages.json.")
     except ModelMismatch as error:
+        if not is_ours:
+            raise
         stderr.print(f"[yellow]warning:[/] {escape(str(error))}: making it anew", highlight=False)
         cluster.delete_index(name)
     else:
@@ -99,11 +110,13 @@ def _index(cluster: Cluster, name: str) -> IndexDescription:
     return describe(name, cluster.get_index(name))
 
 
-def _ingest(cluster: Cluster, description: IndexDescription, path: Path) -> None:
+def _ingest(cluster: Cluster, description: IndexDescription, path: Path) -> bool:
+    """Ingest and say what became of it; return whether everything is in the index."""
     from ..encoder import IndexEncoders
     from ..ingest import ingest
     from ..sources import SourceOptions
 
+    letters = resources.home_folder() / "dead_letters" / f"{description.name}.jsonl"
     with IngestDisplay(quiet=False) as display:
         report = ingest(
             cluster,
@@ -111,10 +124,13 @@ def _ingest(cluster: Cluster, description: IndexDescription, path: Path) -> None
             [path],
             IndexEncoders(description),
             options=SourceOptions(),
-            dead_letters=resources.home_folder() / "dead_letters" / f"{description.name}.jsonl",
+            dead_letters=letters,
             listener=display,
         )
     stderr.print(report.summary(), highlight=False)
+    if report.refused:
+        stderr.print(f"Refused records and the reasons: {letters}", highlight=False, soft_wrap=True)
+    return report.complete
 
 
 def _answer(cluster: Cluster, name: str) -> None:

@@ -50,7 +50,7 @@ _LOOK: Any = {"box": SIMPLE_HEAD, "pad_edge": False, "padding": (0, 1, 0, 0)}
     help="ndcg, recall, mrr, precision, success or map, with a cut-off; repeat for more.",
 )
 @click.option(
-    "--k", type=click.IntRange(1, 10_000), help="Hits per search; default: the deepest metric's cut-off."
+    "--k", type=click.IntRange(1, 2000), help="Hits per search; default: the deepest metric's cut-off."
 )
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N judged queries.")
 @click.option(

@@ -12,7 +12,7 @@ from ..client import Cluster
 from ..errors import ClusterConflict, ClusterNotFound, InvalidInput
 from ..mappings import SourceField, build_body, describe, load_template, parse_meta, stamp
 from .console import stderr, stdout
-from .options import cluster_options, parse_assignments
+from .options import cluster_options, parse_choices
 
 __all__ = ["index"]
 
@@ -77,8 +77,8 @@ def create(
     body = build_body(
         load_template(mapping),
         load_spec,
-        models=parse_assignments("model", models),
-        inputs=parse_assignments("input", inputs),
+        models=parse_choices("model", models),
+        inputs=parse_choices("input", inputs),
         shards=shards,
         replicas=replicas,
         engine=engine,

@@ -73,6 +73,12 @@ _MOST_WARNINGS = 20
 )
 @click.option("--keep-images", is_flag=True, help="Store page images in the index.")
 @click.option(
+    "--replace",
+    "replace_others",
+    is_flag=True,
+    help="Replace documents that the index holds under the same id from other files.",
+)
+@click.option(
     "--prune", is_flag=True, help="Delete documents that came from PATHS once and are no longer there."
 )
 @click.option(
@@ -122,6 +128,7 @@ def ingest(
     acl: tuple[str, ...],
     acl_map: Path | None,
     keep_images: bool,
+    replace_others: bool,
     prune: bool,
     max_file_mb: int,
     max_pages: int,
@@ -176,6 +183,7 @@ def ingest(
                 listener=display,
                 keep_images=keep_images,
                 prune=prune,
+                replace_others=replace_others,
                 patience=patience,
             )
         except KeyboardInterrupt:
@@ -222,7 +230,7 @@ class _Rate(ProgressColumn):
 
 
 class IngestDisplay:
-    """A progress bar on the terminal, plain lines elsewhere."""
+    """A progress bar, with what the user should know above it."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._progress = Progress(
@@ -254,6 +262,10 @@ class IngestDisplay:
     def advance(self, records: int) -> None:
         """Move the bar."""
         self._progress.advance(self._task, records)
+
+    def fail(self, message: str) -> None:
+        """Print what could not be read, however many there are."""
+        stderr.print(f"[red]not ingested:[/] {escape(message)}", highlight=False, soft_wrap=True)
 
     def warn(self, message: str) -> None:
         """Print a warning above the bar, up to a number of them."""

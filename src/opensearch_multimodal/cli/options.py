@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,7 +13,7 @@ import click
 from ..client import Cluster
 from ..errors import EnvironmentProblem, InvalidInput
 
-__all__ = ["cluster_options", "model_options", "parse_assignments"]
+__all__ = ["cluster_options", "model_options", "parse_assignments", "parse_choices", "parse_object"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -74,18 +75,48 @@ def model_options(command: F) -> F:
     return provider(threads(command))
 
 
-def parse_assignments(option: str, values: tuple[str, ...]) -> dict[str, str]:
+def parse_assignments(option: str, values: tuple[str, ...]) -> list[tuple[str, str]]:
     """Read repeated ``NAME=VALUE`` options.
 
     Raises:
         InvalidInput: one of them is not of that form.
     """
-    parsed: dict[str, str] = {}
+    parsed: list[tuple[str, str]] = []
     for value in values:
         name, separator, rest = value.partition("=")
         if not separator or not name or not rest:
             raise InvalidInput(f"--{option}: expected NAME=VALUE, got '{value}'")
-        parsed[name] = rest
+        parsed.append((name, rest))
+    return parsed
+
+
+def parse_choices(option: str, values: tuple[str, ...]) -> dict[str, str]:
+    """Read repeated ``NAME=VALUE`` options of which each name may come once.
+
+    Raises:
+        InvalidInput: one of them is not of that form, or a name comes twice.
+    """
+    pairs = parse_assignments(option, values)
+    for name, _ in pairs:
+        if sum(other == name for other, _ in pairs) > 1:
+            raise InvalidInput(f"--{option}: '{name}' is given more than once")
+    return dict(pairs)
+
+
+def parse_object(option: str, value: str | None) -> dict[str, Any] | None:
+    """Read an option that holds a JSON object; None stays None.
+
+    Raises:
+        InvalidInput: it is not JSON, or not an object.
+    """
+    if value is None:
+        return None
+    try:
+        parsed = json.loads(value)
+    except ValueError as error:
+        raise InvalidInput(f"--{option}: not valid JSON: {error}") from error
+    if not isinstance(parsed, dict):
+        raise InvalidInput(f"--{option}: expected a JSON object, got {type(parsed).__name__}")
     return parsed
 
 

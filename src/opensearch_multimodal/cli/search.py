@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.markup import escape
@@ -15,7 +15,7 @@ from rich.text import Text
 from ..client import Cluster
 from ..errors import InvalidInput
 from .console import stderr, stdout
-from .options import cluster_options, model_options, parse_assignments
+from .options import cluster_options, model_options, parse_assignments, parse_object
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -34,7 +34,7 @@ __all__ = ["print_result", "search"]
 @click.option(
     "--profile", default="default", show_default=True, help="A profile of the index ('osmm index show')."
 )
-@click.option("-k", default=10, show_default=True, type=click.IntRange(1, 10_000), help="How many results.")
+@click.option("-k", default=10, show_default=True, type=click.IntRange(1, 2000), help="How many results.")
 @click.option(
     "--where", multiple=True, metavar="NAME=VALUE", help="Only records with this metadata; repeatable."
 )
@@ -76,16 +76,15 @@ def search(
     """
     from ..search import Searcher, metadata_filter
 
-    clauses = [
-        c for c in (metadata_filter(parse_assignments("where", where)), _json("filter", condition)) if c
-    ]
+    conditions = (metadata_filter(parse_assignments("where", where)), parse_object("filter", condition))
+    clauses = [clause for clause in conditions if clause]
     result = Searcher(cluster, index, provider=provider, threads=threads).search(
         question,
         query_image=_open(image) if image else None,
         profile=profile,
         k=k,
         filter={"bool": {"filter": clauses}} if clauses else None,
-        overrides=_json("override", overrides),
+        overrides=parse_object("override", overrides),
     )
     if as_json:
         click.echo(json.dumps(result.to_json(), indent=2))
@@ -138,18 +137,6 @@ def _explanation(hit: Hit) -> Table:
             f"after {refined['after']:.4f}",
         )
     return table
-
-
-def _json(option: str, value: str | None) -> dict[str, Any] | None:
-    if value is None:
-        return None
-    try:
-        parsed = json.loads(value)
-    except ValueError as error:
-        raise InvalidInput(f"--{option}: not valid JSON: {error}") from error
-    if not isinstance(parsed, dict):
-        raise InvalidInput(f"--{option}: expected a JSON object, got {type(parsed).__name__}")
-    return parsed
 
 
 def _open(path: Path) -> Image:

@@ -1,6 +1,6 @@
 """Bring documents into an index: read, encode, write, resume, replace, prune."""
 
-from .encoding import EncodedRecord, RecordEncoder, text_to_encode
+from .encoding import EncodedRecord, RecordEncoder
 from .inventory import Inventory
 from .pipeline import Listener, Report, ingest
 from .writer import BulkWriter
@@ -13,5 +13,4 @@ __all__ = [
     "RecordEncoder",
     "Report",
     "ingest",
-    "text_to_encode",
 ]

@@ -7,6 +7,7 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ..errors import InvalidInput
 from ..sources import Record
 
 __all__ = ["DeadLetters"]
@@ -19,7 +20,17 @@ class DeadLetters:
     """
 
     def __init__(self, path: Path) -> None:
-        """Append to ``path``."""
+        """Append to ``path``.
+
+        Raises:
+            InvalidInput: nothing can be written there; better said before the work than after it.
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InvalidInput(f"dead-letters: {path} cannot be written: {error.strerror}") from error
+        if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise InvalidInput(f"dead-letters: {path} cannot be written")
         self.path = path
         self.count = 0
 
@@ -41,7 +52,6 @@ class DeadLetters:
             "type": kind,
             "reason": reason,
         }
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
             file.flush()

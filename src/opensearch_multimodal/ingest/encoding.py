@@ -90,7 +90,7 @@ class RecordEncoder:
         for name, (field, encoder) in self._sources.items():
             chosen, encoded = _run(encoder, field, records)
             for position, vector in zip(chosen, encoded, strict=True):
-                if len(vector):  # a text of nothing but punctuation may have no token vectors
+                if len(vector):  # a model may leave no token vectors of a text
                     vectors[position][name] = _check(name, vector, field, encoder.dimension)
         started = time.thread_time()
         encoded = [
@@ -113,7 +113,10 @@ class RecordEncoder:
         if self._keep_images and record.image is not None:
             body["image"] = _png(record)
         action = {"index": {"_id": record.id}}
-        return orjson.dumps(action) + b"\n" + orjson.dumps(body, option=_JSON) + b"\n"
+        try:
+            return orjson.dumps(action) + b"\n" + orjson.dumps(body, option=_JSON) + b"\n"
+        except orjson.JSONEncodeError as error:
+            raise InvalidInput(f"metadata: cannot be written as JSON: {error}") from error
 
 
 def _run(encoder: Encoder, field: SourceField, records: Sequence[Record]) -> tuple[list[int], Any]:
@@ -122,11 +125,11 @@ def _run(encoder: Encoder, field: SourceField, records: Sequence[Record]) -> tup
         images = [(i, record.image) for i, record in enumerate(records) if record.image is not None]
         return [i for i, _ in images], encoder.encode_pages([image for _, image in images]) if images else []
     chosen = [i for i, record in enumerate(records) if record.text.strip()]
-    texts = [text_to_encode(records[i]) for i in chosen]
+    texts = [_text_to_encode(records[i]) for i in chosen]
     return chosen, encoder.encode_passages(texts) if texts else []
 
 
-def text_to_encode(record: Record) -> str:
+def _text_to_encode(record: Record) -> str:
     """Return what text models read of a record: its title, then its text."""
     return f"{record.title}\n{record.text}" if record.title else record.text
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..client import Cluster
 from ..sources import Document
+from ..sources.records import text_path
 
 __all__ = ["Holding", "Inventory"]
 
@@ -25,7 +26,7 @@ class Holding:
 
     Attributes:
         current: ids of its records that have the document's present content.
-        outdated: whether there are records of other content, or of a page that is no longer there.
+        outdated: whether there are records of other content.
     """
 
     current: set[str] = field(default_factory=set)
@@ -58,12 +59,38 @@ class Inventory:
             values = hit["fields"]
             document_id = values["document_id"][0]
             holding = found[document_id]
-            same = values.get("content_sha256") == [wanted[document_id].content_sha256]
-            if same and hit["_id"] in known_ids[document_id]:
-                holding.current.add(hit["_id"])
-            else:
+            if values.get("content_sha256") != [wanted[document_id].content_sha256]:
                 holding.outdated = True
+            elif hit["_id"] in known_ids[document_id]:
+                holding.current.add(hit["_id"])
         return found
+
+    def strangers(self, documents: Sequence[Document]) -> set[str]:
+        """Return the ids of documents that the index holds from another file than ours.
+
+        Replacing those would lose what somebody else ingested under the same id.
+        """
+        files = {document.document_id: str(document.path) for document in documents}
+        roots = {text_path(document.root) for document in documents}
+        hits = self._cluster.search(
+            self._index,
+            {
+                "size": len(files),
+                "_source": ["metadata.root", "metadata.path", "document_id"],
+                "query": {
+                    "bool": {
+                        "filter": [{"terms": {"document_id": list(files)}}],
+                        "must_not": [{"terms": {"metadata.root": list(roots)}}],
+                    }
+                },
+                "collapse": {"field": "document_id"},
+            },
+        )["hits"]["hits"]
+        return {
+            hit["_source"]["document_id"]
+            for hit in hits
+            if not _is_file(files[hit["_source"]["document_id"]], hit["_source"].get("metadata", {}))
+        }
 
     def delete_outdated(self, contents: Mapping[str, str]) -> int:
         """Delete the records that a document's present content has replaced.
@@ -112,6 +139,12 @@ class Inventory:
             if "after_key" not in documents:
                 return
             composite["after"] = documents["after_key"]
+
+
+def _is_file(file: str, metadata: Mapping[str, Any]) -> bool:
+    """Say whether a record's metadata name this file; ``root`` may be the file itself."""
+    root, path = str(metadata.get("root")), str(metadata.get("path"))
+    return text_path(file) in {root, f"{root.rstrip('/')}/{path}"}
 
 
 def _parts(items: Sequence[Any]) -> Iterator[Sequence[Any]]:

@@ -21,6 +21,7 @@ from ..client import Cluster, retrying
 from ..encoder import IndexEncoders
 from ..mappings import IndexDescription
 from ..sources import Document, Record, SourceOptions, Unreadable, count, discover
+from ..sources.records import text_path
 from .dead_letters import DeadLetters
 from .encoding import RecordEncoder
 from .inventory import Inventory
@@ -45,6 +46,9 @@ class Listener(Protocol):
     def warn(self, message: str) -> None:
         """Something that the user should know, while the rest goes on."""
 
+    def fail(self, message: str) -> None:
+        """Something could not be read and is left out, while the rest goes on."""
+
 
 @dataclass(slots=True)
 class Report:
@@ -58,10 +62,11 @@ class Report:
         refused: records among the dead letters.
         without_text: pages indexed without any text.
         truncated: texts that a model did not read to their end.
-        unreadable: what could not be read, with the reason.
+        unreadable: what could not be read or may not be replaced, with the reason.
         seconds: wall time.
         cpu_seconds: CPU time of this process.
-        encode_cpu_seconds: the part of it spent in the models, tokenisation and pooling included.
+        encode_cpu_seconds: what is left of it without our own threads' work outside the encoders: models,
+            tokenisation, pooling. Threads that OCR starts count here too.
     """
 
     written: int = 0
@@ -116,6 +121,7 @@ def ingest(
     listener: Listener,
     keep_images: bool = False,
     prune: bool = False,
+    replace_others: bool = False,
     patience: float = 300.0,
 ) -> Report:
     """Bring everything below ``paths`` into an index, each record exactly once.
@@ -133,13 +139,16 @@ def ingest(
         listener: is told of progress and warnings.
         keep_images: store page images in the records.
         prune: afterwards delete the documents that came from ``paths`` once and are no longer there.
+        replace_others: replace a document that the index holds under the same id from another file; without,
+            it is reported and left alone.
         patience: seconds without any progress before a cluster that is away or busy is given up.
 
     Raises:
         ModelMismatch: a model at hand is not the one that the index was made for.
         ClusterError: the cluster stayed away, or refused the index as a whole; what was acknowledged stays.
     """
-    run = _Run(cluster, index, paths, encoders, options, DeadLetters(dead_letters), listener, keep_images)
+    letters = DeadLetters(dead_letters)
+    run = _Run(cluster, index, paths, encoders, options, letters, listener, keep_images, replace_others)
     with single_threaded():
         return run.execute(prune=prune, patience=patience)
 
@@ -155,6 +164,7 @@ class _Run:
         dead_letters: DeadLetters,
         listener: Listener,
         keep_images: bool,
+        replace_others: bool,
     ) -> None:
         self._cluster = cluster
         self._name = index.indices[0]
@@ -162,6 +172,7 @@ class _Run:
         self._encoders = encoders
         self._encoder = RecordEncoder(index, encoders, keep_images=keep_images)
         self._options = replace(options, render=self._encoder.reads_images)
+        self._replace = replace_others
         self._batch = _IMAGES_PER_BATCH if self._encoder.reads_images else _TEXTS_PER_BATCH
         self._dead_letters = dead_letters
         self._listener = listener
@@ -171,16 +182,16 @@ class _Run:
         self._outdated: dict[str, str] = {}
         self._incomplete: set[str] = set()
         self._seen: set[str] = set()
-        self._other_cpu = 0.0
 
     def execute(self, *, prune: bool, patience: float) -> Report:
         started, cpu_started, thread_started = time.monotonic(), time.process_time(), time.thread_time()
         self._patience = patience
         self._listener.expect(count(self._paths, self._options))
         retrying(lambda: self._cluster.refresh(self._name), patience=patience)
+        uuid = retrying(lambda: self._cluster.index_uuid(self._name), patience=patience)
         encode_thread = 0.0
         writer = BulkWriter(
-            self._cluster, self._name, self._dead_letters, done=self._settle, patience=patience
+            self._cluster, self._name, uuid, self._dead_letters, done=self._settle, patience=patience
         )
         reader = _Reader(self._read(), size=2 * self._batch)
         with reader, writer:
@@ -189,6 +200,7 @@ class _Run:
                 encoded = self._encoder.encode(batch)
                 encode_thread += time.thread_time() - before
                 writer.put(encoded)
+        retrying(writer.check_index, patience=patience)
         retrying(lambda: self._cluster.refresh(self._name), patience=patience)
         self._tidy(prune)
         self._report.refused = self._dead_letters.count
@@ -209,7 +221,12 @@ class _Run:
                 if isinstance(item, Unreadable):
                     self._note_unreadable(item)
             holdings = retrying(lambda d=documents: self._inventory.look_up(d), patience=self._patience)  # type: ignore[misc]
+            strangers = self._strangers([d for d in documents if holdings[d.document_id].outdated])
             for document in documents:
+                if document.document_id in strangers:
+                    self._seen.add(document.document_id)
+                    self._note_unreadable(Unreadable(document.path, _taken(document)))
+                    continue
                 holding = holdings[document.document_id]
                 self._seen.add(document.document_id)
                 if holding.outdated:
@@ -218,6 +235,11 @@ class _Run:
                 self._listener.advance(len(holding.current))
                 if len(holding.current) < len(document.record_ids):
                     yield from self._records(document, holding.current)
+
+    def _strangers(self, documents: Sequence[Document]) -> set[str]:
+        if self._replace or not documents:
+            return set()
+        return retrying(lambda: self._inventory.strangers(documents), patience=self._patience)
 
     def _records(self, document: Document, current: set[str]) -> Iterator[Record]:
         without_text = 0
@@ -240,7 +262,9 @@ class _Run:
     def _note_unreadable(self, item: Unreadable) -> None:
         if item.error:
             self._report.unreadable.append(item)
-        self._listener.warn(f"{item.path.name}: {item.reason}")
+            self._listener.fail(f"{item.path}: {item.reason}")
+        else:
+            self._listener.warn(f"{item.path}: {item.reason}")
 
     def _settle(self, outcome: Outcome) -> None:
         """Count a record whose fate is known; runs in the writer's thread."""
@@ -252,21 +276,26 @@ class _Run:
         self._listener.advance(1)
 
     def _tidy(self, prune: bool) -> None:
-        """Delete what was replaced; a document that is not whole in its new form keeps its old records."""
+        """Delete what was replaced; where a new record could not be written, the old ones are kept."""
         whole = {key: sha256 for key, sha256 in self._outdated.items() if key not in self._incomplete}
         self._report.deleted = retrying(
             lambda: self._inventory.delete_outdated(whole), patience=self._patience
         )
         if prune:
-            gone = [key for key in self._inventory.document_ids(self._origin()) if key not in self._seen]
-            self._report.pruned = self._inventory.delete_documents(gone)
+            self._report.pruned = retrying(self._prune, patience=self._patience)
 
-    def _origin(self) -> dict[str, Any]:
-        """Return the query for records that came from the paths of this run and could be read now."""
+    def _prune(self) -> int:
+        """Delete what came from the paths of this run, could be read now, and is no longer there."""
         unread = [item.path for item in self._report.unreadable]
         roots = [Path(os.path.abspath(path.expanduser())) for path in self._paths]  # noqa: PTH100
-        clauses = [_records_of(root, unread) for root in roots if root not in unread or not root.is_dir()]
-        return {"bool": {"should": clauses, "minimum_should_match": 1}}
+        deleted = 0
+        for root in roots:
+            if root in unread and root.is_dir():
+                continue  # nothing of it could be looked at
+            came_from_here = _records_of(root, unread)
+            gone = [key for key in self._inventory.document_ids(came_from_here) if key not in self._seen]
+            deleted += self._inventory.delete_documents(gone)
+        return deleted
 
 
 def _records_of(root: Path, unread: Sequence[Path]) -> dict[str, Any]:
@@ -274,12 +303,19 @@ def _records_of(root: Path, unread: Sequence[Path]) -> dict[str, Any]:
     spared: list[dict[str, Any]] = []
     for path in unread:
         if path == root:
-            spared.append({"term": {"metadata.path": path.name}})
+            spared.append({"term": {"metadata.path": text_path(path.name)}})
         elif path.is_relative_to(root):
-            relative = path.relative_to(root).as_posix()
+            relative = text_path(path.relative_to(root).as_posix())
             spared.append({"term": {"metadata.path": relative}})
             spared.append({"prefix": {"metadata.path": f"{relative}/"}})
-    return {"bool": {"filter": [{"term": {"metadata.root": str(root)}}], "must_not": spared}}
+    return {"bool": {"filter": [{"term": {"metadata.root": text_path(root)}}], "must_not": spared}}
+
+
+def _taken(document: Document) -> str:
+    return (
+        f"the index holds a document '{document.document_id}' from another file: ingest their common folder, "
+        "give this one a document_id in a sidecar, or replace the other by --replace"
+    )
 
 
 class _Reader:

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 import tenacity
 
 from ..client import BulkItem, Cluster
-from ..errors import ClusterBusy, ClusterError, ClusterRefused, ClusterTimeout, ClusterUnreachable
+from ..errors import (
+    ClusterBusy,
+    ClusterError,
+    ClusterNotFound,
+    ClusterRefused,
+    ClusterTimeout,
+    ClusterUnreachable,
+)
 from ..sources import Record
 from .dead_letters import DeadLetters
 from .encoding import EncodedRecord
@@ -41,6 +48,7 @@ class BulkWriter:
         self,
         cluster: Cluster,
         index: str,
+        uuid: str,
         dead_letters: DeadLetters,
         *,
         done: Callable[[Outcome], None],
@@ -53,6 +61,7 @@ class BulkWriter:
         Args:
             cluster: where to write.
             index: the index to write to.
+            uuid: its own, as `Cluster.index_uuid` gives it.
             dead_letters: takes what is refused for good.
             done: called from the thread for each record once its fate is known.
             patience: seconds without any progress before the cluster is given up.
@@ -61,6 +70,7 @@ class BulkWriter:
         """
         self.cluster = cluster
         self.index = index
+        self._uuid = uuid
         self._dead_letters = dead_letters
         self.done = done
         self.patience = patience
@@ -131,6 +141,21 @@ class BulkWriter:
         if batch:
             yield batch
 
+    def check_index(self) -> None:
+        """Refuse an index that is no longer the one this ingest began with.
+
+        The cluster would make a missing index anew, without a mapping for vectors.
+
+        Raises:
+            ClusterRefused: it was deleted, or made anew.
+        """
+        try:
+            now: str | None = self.cluster.index_uuid(self.index)
+        except ClusterNotFound:
+            now = None
+        if now != self._uuid:
+            raise ClusterRefused(f"index '{self.index}' was deleted or made anew while it was written to")
+
     def bury(self, record: Record, status: int | None, kind: str, reason: str) -> None:
         """Set a record aside for good."""
         self._dead_letters.add(record, status=status, kind=kind, reason=reason)
@@ -161,6 +186,7 @@ class _Delivery:
 
     def _try(self) -> None:
         """Send what is pending; raise if anything still is afterwards."""
+        self._writer.check_index()
         try:
             items = self._writer.cluster.bulk(self._writer.index, b"".join(line for _, line in self._pending))
         except ClusterError as error:

@@ -14,7 +14,7 @@ from ..fde import FdeParameters
 from ..models import ModelSpec
 from .meta import BinaryField, FdeField, Meta, SourceField, parse_meta
 
-__all__ = ["build_body", "fde_parameters", "load_template", "stamp"]
+__all__ = ["build_body", "derived_dimension", "fde_parameters", "load_template", "stamp"]
 
 SHIPPED = ("pages", "passages")
 
@@ -34,8 +34,11 @@ def load_template(name: str) -> dict[str, Any]:
         raise InvalidInput(f"{path.name}: not valid JSON: {error}") from error
     try:
         parse_meta(path.name, body["mappings"]["_meta"]["multimodal"])
+        dict(body["mappings"]["properties"])
     except (KeyError, TypeError):
-        raise InvalidInput(f"{path.name}: no mappings._meta.multimodal, so it describes no vectors") from None
+        raise InvalidInput(
+            f"{path.name}: it needs mappings.properties and mappings._meta.multimodal"
+        ) from None
     loaded: dict[str, Any] = body
     return loaded
 
@@ -135,19 +138,22 @@ def _fit_dimensions(properties: dict[str, Any], meta: Meta, specs: Callable[[str
         definition = properties[name]
         if definition["type"] != "knn_vector":
             continue
-        definition["dimension"] = vector_dimension(meta, field, specs)
+        definition["dimension"] = _vector_dimension(meta, field, specs)
 
 
-def vector_dimension(
+def derived_dimension(field: BinaryField | FdeField, dimension: int) -> int:
+    """Return the dimension of a field derived from vectors of ``dimension`` components."""
+    if isinstance(field, BinaryField):
+        return -(-dimension // 8) * 8
+    return fde_parameters(field).dimension(dimension)
+
+
+def _vector_dimension(
     meta: Meta, field: SourceField | BinaryField | FdeField, specs: Callable[[str], ModelSpec]
 ) -> int:
-    """Return the dimension that the k-NN field described by ``field`` must have."""
     if isinstance(field, SourceField):
         return specs(field.model).dimension
     source = meta.fields.get(field.derived_from)
     if not isinstance(source, SourceField):
         raise InvalidInput(f"derived_from: '{field.derived_from}' is not a vector field with a model")
-    dimension = specs(source.model).dimension
-    if isinstance(field, BinaryField):
-        return -(-dimension // 8) * 8
-    return fde_parameters(field).dimension(dimension)
+    return derived_dimension(field, specs(source.model).dimension)

@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import InvalidInput, ModelMismatch
 from ..fusion import check_methods
 from ..models import ModelSpec
+from .body import derived_dimension
 from .meta import BinaryField, FdeField, Meta, Profile, SourceField, parse_meta
 
 __all__ = ["IndexDescription", "describe"]
@@ -123,12 +124,18 @@ class IndexDescription:
                 actual=spec.fingerprint,
                 remedy=f"use the model '{field.model}' as it was, or ingest into a new index",
             )
-        declared = self.properties.get(name, {}).get("dimension", spec.dimension)
-        if declared != spec.dimension:
-            raise InvalidInput(
-                f"field '{name}' of index '{self.name}' has dimension {declared}, "
-                f"model '{spec.name}' gives {spec.dimension}"
-            )
+        expected = {name: spec.dimension} | {
+            other: derived_dimension(described, spec.dimension)
+            for other, described in self.meta.fields.items()
+            if not isinstance(described, SourceField) and described.derived_from == name
+        }
+        for mapped, dimension in expected.items():
+            declared = self.properties.get(mapped, {}).get("dimension", dimension)
+            if declared != dimension:
+                raise InvalidInput(
+                    f"field '{mapped}' of index '{self.name}' has dimension {declared}, "
+                    f"model '{spec.name}' gives {dimension}"
+                )
 
     def _check_retriever(self, profile: str, kind: str, field: str) -> None:
         if kind == "bm25":

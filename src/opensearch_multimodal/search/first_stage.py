@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,22 @@ from ..errors import InvalidInput
 from ..mappings import BinaryField, FdeField, IndexDescription, Profile, Retriever, fde_parameters
 from ..types import Candidate
 
-__all__ = ["FirstStage", "knn_similarity", "plan"]
+__all__ = [
+    "FirstStage",
+    "QueryVectors",
+    "bm25_clause",
+    "bm25_text",
+    "knn_similarity",
+    "needs_statistics",
+    "plan",
+    "records_clause",
+    "search_body",
+]
+
+_MOST_WORDS = 1000
+_IDEOGRAPHS = r"\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff"
+_WORDS = re.compile(rf"[{_IDEOGRAPHS}]|[^\W{_IDEOGRAPHS}]+")
+_MOST_CANDIDATES = 10_000
 
 QueryVectors = Mapping[str, npt.NDArray[np.float32]]
 """Vector field with a model → the query's vector (d,) or multi-vector (n, d)."""
@@ -43,6 +59,11 @@ class FirstStage:
                     candidate.scores[retriever.field] = float(hit["_score"])
                 elif retriever.type == "dense":
                     candidate.scores[retriever.field] = knn_similarity(hit["_score"])
+        if len(union) > _MOST_CANDIDATES:
+            raise InvalidInput(
+                f"k: the retrievers found {len(union)} candidates together, "
+                f"at most {_MOST_CANDIDATES} can be scored: ask for fewer"
+            )
         return list(union.values())
 
 
@@ -107,6 +128,25 @@ def search_body(clause: Mapping[str, Any], size: int) -> dict[str, Any]:
     }
 
 
+def records_clause(index: IndexDescription, records: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Return a query for exactly the records named.
+
+    Args:
+        index: the index, or several behind one name.
+        records: pairs of concrete index and id.
+    """
+    by_index: dict[str, list[str]] = {}
+    for concrete, record_id in records:
+        by_index.setdefault(concrete, []).append(record_id)
+    if len(index.indices) == 1:
+        return {"ids": {"values": [record_id for ids in by_index.values() for record_id in ids]}}
+    clauses = [
+        {"bool": {"filter": [{"term": {"_index": concrete}}, {"ids": {"values": ids}}]}}
+        for concrete, ids in by_index.items()
+    ]
+    return {"bool": {"should": clauses, "minimum_should_match": 1}}
+
+
 def needs_statistics(index: IndexDescription, kind: str) -> bool:
     """Return whether scores of this kind depend on the shard unless statistics are gathered first."""
     shards = sum(int(settings.get("number_of_shards", 1)) for settings in index.settings.values())
@@ -147,9 +187,19 @@ def _clause(
     return {"knn": {retriever.field: clause}}
 
 
+def bm25_text(query_text: str) -> str:
+    """Return what BM25 reads of a question: all of it, or the first distinct words of a very long one.
+
+    The cluster refuses a query of more than 1,024 terms, and an ideograph is a term of its own.
+    """
+    if len(_WORDS.findall(query_text)) <= _MOST_WORDS:
+        return query_text
+    return " ".join(list(dict.fromkeys(_WORDS.findall(query_text.lower())))[:_MOST_WORDS])
+
+
 def bm25_clause(field: str, query_text: str, condition: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return a BM25 query over one text field, among what matches ``condition``."""
-    match = {"match": {field: {"query": query_text}}}
+    match = {"match": {field: {"query": bm25_text(query_text)}}}
     if condition is None:
         return match
     return {"bool": {"must": [match], "filter": [condition]}}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 from ..client import Cluster, Search
 from ..mappings import IndexDescription
 from ..types import Candidate
-from .first_stage import search_body
+from .first_stage import bm25_text, records_clause, search_body
 from .result import Hit
 
 __all__ = ["bare_hit", "present"]
@@ -39,8 +40,8 @@ def present(
     """
     if not candidates:
         return []
-    ids = sorted({candidate.id for candidate in candidates})
-    body = search_body({"ids": {"values": ids}}, len(ids) * len(index.indices))
+    clause = records_clause(index, [(candidate.index, candidate.id) for candidate in candidates])
+    body = search_body(clause, len(candidates))
     body["_source"] = {"excludes": [*index.meta.fields, "image"]}
     body["highlight"] = _highlight(index, query_text)
     answer = cluster.msearch(index.name, [Search(body)], preference=preference)[0]
@@ -65,7 +66,7 @@ def _highlight(index: IndexDescription, query_text: str | None) -> dict[str, Any
         "no_match_size": _SNIPPET_CHARACTERS,
     }
     if query_text is not None:
-        field["highlight_query"] = {"match": {"text": query_text}}
+        field["highlight_query"] = {"match": {"text": bm25_text(query_text)}}
     fields = {"text": field} if "text" in text_fields else {}
     return {"pre_tags": [""], "post_tags": [""], "max_analyzer_offset": 999_999, "fields": fields}
 
@@ -79,9 +80,18 @@ def _hit(candidate: Candidate, found: Mapping[str, Any], refined_field: str | No
         score=candidate.score,
         source=source,
         snippet=" ".join(fragments[0].split()),
-        link=source.get("image_uri"),
+        link=source.get("image_uri") or _file_link(source.get("metadata", {})),
         stages=_stages(candidate, refined_field),
     )
+
+
+def _file_link(metadata: Mapping[str, Any]) -> str | None:
+    """Return a link to the file that a passage came from; ``root`` may be the file itself."""
+    root, path = metadata.get("root"), metadata.get("path")
+    if not isinstance(root, str) or not isinstance(path, str) or not PurePosixPath(root).is_absolute():
+        return None
+    file = PurePosixPath(root)
+    return (file if file.name == path else file / path).as_uri()
 
 
 def _stages(candidate: Candidate, refined_field: str | None) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Request", "metadata_filter"]
 
 MAX_QUERY_CHARACTERS = 10_000
-MAX_RESULTS = 10_000
+MAX_RESULTS = 2_000
 _TOP_LEVEL = frozenset({"acl", "document_id", "modality", "page"})
 
 
@@ -56,6 +56,8 @@ class Request:
                 raise InvalidInput(
                     f"query_text: {len(self.query_text)} characters, the limit is {MAX_QUERY_CHARACTERS}"
                 )
+            if any("\ud800" <= character <= "\udfff" for character in self.query_text):
+                raise InvalidInput("query_text: is not valid Unicode, it has half of a surrogate pair")
         if not 1 <= self.k <= MAX_RESULTS:
             raise InvalidInput(f"k: {self.k} is outside 1–{MAX_RESULTS}")
         if self.filter is not None and len(self.filter) != 1:
@@ -70,18 +72,15 @@ class Request:
         return index.check_profile(self.profile, parse_profile(self.profile, merged))
 
 
-def metadata_filter(conditions: Mapping[str, str]) -> dict[str, Any] | None:
+def metadata_filter(conditions: Mapping[str, str] | Iterable[tuple[str, str]]) -> dict[str, Any] | None:
     """Return a filter for conditions such as ``{"type": "pdf", "document_id": "report"}``.
 
-    ``acl``, ``document_id``, ``modality`` and ``page`` are fields of their own, everything else is metadata.
+    As pairs, a name may come more than once; every condition must hold. ``acl``, ``document_id``,
+    ``modality`` and ``page`` are fields of their own, everything else is metadata.
     """
-    if not conditions:
-        return None
-    terms = [
-        {"term": {name if name in _TOP_LEVEL else f"metadata.{name}": value}}
-        for name, value in conditions.items()
-    ]
-    return {"bool": {"filter": terms}}
+    pairs = conditions.items() if isinstance(conditions, Mapping) else conditions
+    terms = [{"term": {name if name in _TOP_LEVEL else f"metadata.{name}": value}} for name, value in pairs]
+    return {"bool": {"filter": terms}} if terms else None
 
 
 def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:

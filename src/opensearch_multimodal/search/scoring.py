@@ -18,9 +18,16 @@ from ..errors import InvalidInput
 from ..mappings import IndexDescription, Profile, SourceField
 from ..maxsim import Stacked, maxsim, stack
 from ..types import Candidate, FloatArray
-from .first_stage import QueryVectors, bm25_clause, knn_similarity, needs_statistics, search_body
+from .first_stage import (
+    QueryVectors,
+    bm25_clause,
+    knn_similarity,
+    needs_statistics,
+    records_clause,
+    search_body,
+)
 
-__all__ = ["FieldVectors", "StoredVectors", "score_union", "scored_fields"]
+__all__ = ["NO_VECTOR", "FieldVectors", "StoredVectors", "score_union", "scored_fields"]
 
 _Key: TypeAlias = tuple[str, str]
 NO_VECTOR = float("-inf")
@@ -143,11 +150,11 @@ class _Union:
         self.stored.append(name)
 
     def _ask(self, name: str) -> None:
-        missing = sorted({c.id for c in self._candidates if name not in c.scores})
+        missing = [(c.index, c.id) for c in self._candidates if name not in c.scores]
         if not missing:
             return
-        ids = {"ids": {"values": missing}}
-        size = self._size(missing)
+        ids = records_clause(self._index, missing)
+        size = len(missing)
         if name in self._vectors:
             knn = {"vector": self._vectors[name], "k": size, "filter": ids}
             search = Search(search_body({"knn": {name: knn}}, size))
@@ -163,15 +170,11 @@ class _Union:
             lambda hits, name=name: self._read_scores(name, hits) for name, _ in self._asked
         ]
         if self.stored:
-            ids = [candidate.id for candidate in self._candidates]
-            body = search_body({"ids": {"values": ids}}, self._size(ids))
+            body = search_body(records_clause(self._index, self._by_key), len(self._by_key))
             body["stored_fields"] = self.stored
             searches.append(Search(body))
             readers.append(self._read_vectors)
         return searches, readers
-
-    def _size(self, ids: Sequence[str]) -> int:
-        return len(ids) * len(self._index.indices)
 
     def _read_scores(self, name: str, hits: Sequence[Mapping[str, Any]]) -> None:
         for hit in hits:

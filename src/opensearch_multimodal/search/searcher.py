@@ -13,6 +13,7 @@ import numpy as np
 from ..blas import single_threaded
 from ..client import Cluster
 from ..encoder import IndexEncoders
+from ..errors import ClusterRejected, InvalidInput
 from ..mappings import IndexDescription, Profile, describe
 from ..types import Candidate, FloatArray
 from .first_stage import plan
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 __all__ = ["Searcher"]
+
+_BAD_REQUEST = 400
 
 
 class Searcher:
@@ -175,7 +178,12 @@ class _Query:
                 k=request.k,
                 filter=request.filter,
             )
-            answers = self._cluster.msearch(self._index.name, stage.searches, preference=self._preference)
+            try:
+                answers = self._cluster.msearch(self._index.name, stage.searches, preference=self._preference)
+            except ClusterRejected as error:
+                if request.filter is None or error.status != _BAD_REQUEST:
+                    raise
+                raise InvalidInput(f"filter: {error}") from error
             return stage.collect(self._index, answers)
 
     def _rank(self, candidates: list[Candidate], vectors: Mapping[str, FloatArray]) -> list[Candidate]:

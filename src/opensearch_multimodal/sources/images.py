@@ -17,7 +17,7 @@ from . import ocr
 from .options import SourceOptions
 from .records import CannotRead, Document, Found, Record, Unreadable, os_reason, record_id
 
-__all__ = ["SUFFIXES", "ImageDocument", "open_image"]
+__all__ = ["MAX_SIDE", "SUFFIXES", "ImageDocument", "open_image"]
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"})
 
@@ -74,7 +74,7 @@ def open_image(found: Found, options: SourceOptions) -> ImageDocument:
         CannotRead: too large, of another format, or refused by the system.
     """
     found.check_size(options)
-    sha256 = found.digest(options, {"ocr": ocr.effective_mode(options)})
+    sha256 = found.digest(options, {"ocr": ocr.effective_mode(options), "render": options.render})
     frames = _count_frames(found.path, options)
     ids = [record_id(found.document_id, f"#p{number}") for number in range(1, frames + 1)]
     return ImageDocument(found.document_id, found.path, found.root, sha256, ids, found, options)

@@ -57,7 +57,7 @@ def open_jsonl(
     Args:
         found: the file.
         options: how to read it.
-        claim: called with every ``_id``; raises `InvalidInput` where it is taken.
+        claim: called with every ``_id`` that a line gives; raises `InvalidInput` where it is taken.
     """
     broken = 0
     try:
@@ -115,11 +115,12 @@ class _Reader:
             content_sha256=sha256,
             warnings=() if text.strip() or title.strip() else ("the record is empty",),
         )
-        claim(document_id)
         spans = list(passages(text, *self._size())) if split else []
         ids = [record_id(document_id, f"#c{number}") for number in range(1, len(spans) + 1)]
         if len(spans) < 2:
             spans, ids = [(0, len(text))], [record_id(document_id, "")]
+        for taken in dict.fromkeys([document_id, *ids]):
+            claim(taken)
         return JsonlDocument(document_id, found.path, found.root, sha256, ids, whole, spans)
 
     def _size(self) -> tuple[int, int]:

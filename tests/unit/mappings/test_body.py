@@ -90,7 +90,7 @@ def test_stamp_fills_fingerprints_in_and_nothing_else() -> None:
     ("content", "message"),
     [
         ("{", "not valid JSON"),
-        ('{"mappings": {}}', "describes no vectors"),
+        ('{"mappings": {}}', "it needs mappings.properties"),
         ('{"mappings": {"_meta": {"multimodal": {"version": 2, "fields": {}}}}}', "version"),
     ],
 )

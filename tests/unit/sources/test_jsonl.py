@@ -163,3 +163,12 @@ def test_skip(tmp_path: Path) -> None:
     [document] = discover([write(tmp_path / "a.jsonl", {"_id": "1", "text": "x"})])
     assert isinstance(document, Document)
     assert list(document.records({"1"})) == []
+
+
+def test_a_part_of_a_split_record_cannot_have_the_id_of_another(tmp_path: Path) -> None:
+    long = json.dumps({"_id": "x", "text": "A sentence of some length. " * 2000})
+    (tmp_path / "c.jsonl").write_text(long + "\n" + json.dumps({"_id": "x#c1", "text": "short"}) + "\n")
+    first, second = discover([tmp_path / "c.jsonl"])
+    assert isinstance(first, Document)
+    assert isinstance(second, Unreadable)
+    assert "came before" in second.reason
