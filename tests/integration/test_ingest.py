@@ -163,14 +163,14 @@ def test_prune_spares_everything_when_a_root_cannot_be_listed(
     (files / "mine.txt").write_text("alpha")
     (other / "theirs.txt").write_text("beta")
     run(paths=[files, other])
-    scandir = os.scandir
+    listdir = os.listdir
 
-    def closed(path: Any = ".") -> Any:
+    def closed(path: Any = ".") -> list[str]:
         if Path(os.fsdecode(path)) == other:
             raise PermissionError(13, "Permission denied", str(other))
-        return scandir(path)
+        return listdir(path)
 
-    monkeypatch.setattr(os, "scandir", closed)
+    monkeypatch.setattr(os, "listdir", closed)
     report = run(paths=[other], prune=True)
     assert (report.pruned, len(report.unreadable)) == (0, 1)
     (files / "mine.txt").unlink()

@@ -20,7 +20,8 @@ from homes import Recorder, home, tiny_home
 from opensearch_multimodal.client import Cluster
 from opensearch_multimodal.encoder import IndexEncoders
 from opensearch_multimodal.errors import ClusterError, ClusterUnreachable
-from opensearch_multimodal.ingest import ingest
+from opensearch_multimodal.ingest import Report, ingest
+from opensearch_multimodal.mappings import describe
 from opensearch_multimodal.server import EmbeddedServer
 from opensearch_multimodal.sources import SourceOptions
 
@@ -113,22 +114,67 @@ def test_a_server_killed_and_restarted_during_ingest(data: Path, home: Path, tmp
         assert index.indices == ("restarted",)
 
 
-def test_a_server_that_stays_away_ends_the_ingest_and_loses_nothing(
+def test_a_server_that_goes_away_ends_the_ingest_and_loses_nothing(
     data: Path, home: Path, tmp_path: Path
 ) -> None:
-    tiny_index.write_jsonl(tmp_path / "corpus.jsonl", 200)
-    with EmbeddedServer(data, heap="1g") as server:
-        cluster = Cluster(server.url)
-        index = tiny_index.create(cluster, "away")
-    with pytest.raises(ClusterUnreachable, match="no cluster answers"):
-        ingest(
+    """Stopped for good after the first records: an error when patience ends; later the rest is written."""
+    total = 300
+    tiny_index.write_jsonl(tmp_path / "corpus.jsonl", total)
+    server = EmbeddedServer(data, heap="1g")
+
+    class Stopping(Recorder):
+        def advance(self, records: int) -> None:
+            super().advance(records)
+            if records and self.advanced == records:
+                server.stop()
+
+    def run(cluster: Cluster, listener: Recorder) -> Report:
+        index = describe("away", cluster.get_index("away"))
+        return ingest(
             cluster,
             index,
             [tmp_path / "corpus.jsonl"],
             IndexEncoders(index),
             options=SourceOptions(),
             dead_letters=tmp_path / "dead.jsonl",
-            listener=Recorder(),
+            listener=listener,
             patience=1,
         )
+
+    with server:
+        cluster = Cluster(server.url)
+        tiny_index.create(cluster, "away")
+        with pytest.raises(ClusterUnreachable, match="no cluster answers"):
+            run(cluster, Stopping())
     assert not (tmp_path / "dead.jsonl").exists()
+    with EmbeddedServer(data, heap="1g") as again:
+        cluster = Cluster(again.url)
+        report = run(cluster, Recorder())
+        assert report.complete
+        assert 0 < report.unchanged < total
+        assert report.written + report.unchanged == total
+        assert set(tiny_index.stored(cluster, "away")) == {f"r{i}" for i in range(total)}
+
+
+def test_requests_that_are_too_large_are_divided(data: Path, home: Path, tmp_path: Path) -> None:
+    """A server that takes 64 KiB at once: batches are halved, a record that alone is larger is set aside."""
+    rows = [{"_id": f"r{i}", "text": "alpha beta " * 300} for i in range(64)]
+    rows.append({"_id": "huge", "text": "gamma " * 15_000})
+    (tmp_path / "corpus.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    with EmbeddedServer(data, heap="1g", settings={"http.max_content_length": "64kb"}) as server:
+        cluster = Cluster(server.url)
+        index = tiny_index.create(cluster, "small")
+        report = ingest(
+            cluster,
+            index,
+            [tmp_path / "corpus.jsonl"],
+            IndexEncoders(index),
+            options=SourceOptions(passage_chars=1_000_000),
+            dead_letters=tmp_path / "dead.jsonl",
+            listener=Recorder(),
+            patience=20,
+        )
+        assert (report.written, report.refused) == (64, 1)
+        (letter,) = [json.loads(line) for line in (tmp_path / "dead.jsonl").read_text().splitlines()]
+        assert (letter["id"], letter["status"]) == ("huge", 413)
+        assert set(tiny_index.stored(cluster, "small")) == {f"r{i}" for i in range(64)}
