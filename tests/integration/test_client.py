@@ -15,9 +15,7 @@ from opensearch_multimodal.errors import (
     ClusterConflict,
     ClusterNotFound,
     ClusterRejected,
-    ClusterTimeout,
 )
-from opensearch_multimodal.server import EmbeddedServer
 
 BODY = {
     "settings": {"index": {"number_of_shards": 2, "number_of_replicas": 0, "knn": True}},
@@ -151,13 +149,3 @@ def test_update_meta_keeps_what_is_beside(cluster: Cluster, index: str) -> None:
     written = cluster.update_meta(index, lambda meta: {**meta, "multimodal": {"version": 1}})
     assert written == {"mine": {"kept": True}, "multimodal": {"version": 1}}
     assert cluster.get_index(index)[index]["mappings"]["_meta"] == written
-
-
-def test_slow_answer_is_a_timeout(server: EmbeddedServer, cluster: Cluster, index: str) -> None:
-    fill(cluster, index, 1)
-    until = "long end = System.currentTimeMillis() + 3000;"
-    script = f"{until} while (System.currentTimeMillis() < end) {{}} return true;"
-    body = {"query": {"script": {"script": {"source": script}}}}
-    cluster.search(index, body)  # it compiles, and ends
-    with pytest.raises(ClusterTimeout):
-        Cluster(server.url, timeout=0.3).search(index, body)

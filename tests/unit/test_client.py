@@ -74,7 +74,20 @@ def test_no_server_is_unreachable_and_names_the_url_without_the_password() -> No
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["localhost:9200", "ftp://x", "http://", ""])
+def test_a_server_that_never_answers_is_a_timeout() -> None:
+    with socket.socket() as hung:
+        hung.bind(("127.0.0.1", 0))
+        hung.listen()
+        cluster = Cluster(f"http://127.0.0.1:{hung.getsockname()[1]}", timeout=0.2)
+        with pytest.raises(ClusterTimeout, match="did not answer in time"):
+            cluster.info()
+        with pytest.raises(ClusterTimeout, match="did not answer in time"):
+            cluster.call("GET", "/", headers={"accept": "application/cbor"})
+
+
+@pytest.mark.parametrize(
+    "url", ["localhost:9200", "ftp://x", "http://", "", "http://localhost:92000", "http://[::1"]
+)
 def test_what_is_not_a_url_is_refused(url: str) -> None:
     with pytest.raises(InvalidInput, match="url"):
         Cluster(url)
