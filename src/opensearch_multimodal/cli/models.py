@@ -29,7 +29,7 @@ def models() -> None:
     Its fingerprint covers everything that its vectors depend on; an index keeps it, and refuses others.
 
     \b
-      osmm models pull                           the default models, 210 MB
+      osmm models pull                           the default models, 160 MB
       osmm models list
       osmm models add ~/exported --name mine --kind multi_vector
     """
