@@ -11,8 +11,6 @@ from click.testing import CliRunner
 from opensearch_multimodal.cli import main
 from opensearch_multimodal.mappings import load_template
 
-pytestmark = pytest.mark.server
-
 RECORDS = {
     "oak#c1": {"title": "trees", "text": "The oak is a tree."},
     "oak#c2": {"title": "trees", "text": "Acorns grow on the oak, and the oak grows on."},

@@ -24,8 +24,6 @@ from opensearch_multimodal.server import EmbeddedServer
 from opensearch_multimodal.server.distribution import install
 from opensearch_multimodal.server.state import is_held, read_state
 
-pytestmark = pytest.mark.server
-
 OSMM = [sys.executable, "-c", "from opensearch_multimodal.cli import main; main()"]
 
 
