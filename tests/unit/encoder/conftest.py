@@ -4,6 +4,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import tiny_models
 
 from opensearch_multimodal import encoder, models
 from opensearch_multimodal.encoder import OnnxEncoder
@@ -22,7 +23,7 @@ def _module(path: Path) -> ModuleType:
 @pytest.fixture(scope="session")
 def tiny() -> ModuleType:
     """The builders of tiny models."""
-    return _module(Path(__file__).parents[1] / "models" / "tiny_models.py")
+    return tiny_models
 
 
 @pytest.fixture(scope="session")

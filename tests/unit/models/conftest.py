@@ -1,8 +1,8 @@
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+import tiny_models
 
 from opensearch_multimodal.models import ModelSpec
 
@@ -18,13 +18,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def tiny() -> ModuleType:
     """The builders of tiny models."""
-    path = Path(__file__).parent / "tiny_models.py"
-    spec = importlib.util.spec_from_file_location("tiny_models", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return tiny_models
 
 
 @pytest.fixture
