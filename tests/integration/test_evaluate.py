@@ -105,7 +105,7 @@ def test_the_tables_show_means_differences_and_time(run):
     assert "difference to title" in result.stdout
     assert "+1.000 (+1.000 – +1.000)" in result.stdout
     assert "better" in result.stdout
-    assert "Time per search of 3 hits in ms" in result.stdout
+    assert "Time to rank 3 hits in ms" in result.stdout
 
 
 def test_judged_parts_are_not_rolled_up(run):
