@@ -380,10 +380,10 @@ def test_kill_9_at_any_moment_loses_and_doubles_nothing(
     cluster: Cluster, index: IndexDescription, files: Path, home: Path, run: Ingest
 ) -> None:
     """Killed at 20 random moments, then run to its end: the same ids and vectors as without."""
-    tiny_index.write_jsonl(files / "corpus.jsonl", 3000)
-    for number in range(12):
+    tiny_index.write_jsonl(files / "corpus.jsonl", 1200)
+    for number in range(6):
         write_pdf(files / f"doc{number}.pdf", *[f"alpha {text}" for text in tiny_index.texts(25)])
-    total = 3000 + 12 * 25
+    total = 1200 + 6 * 25
     reference = tiny_index.create(cluster, f"{index.name}-reference")
     process = kill_ingest.start(files, reference.name, cluster.url, home)
     started = time.monotonic()
@@ -403,7 +403,7 @@ def test_kill_9_at_any_moment_loses_and_doubles_nothing(
         there = len(tiny_index.stored(cluster, index.name))
         partial += 0 < there < total
         if there == total:
-            gone = chance.sample(sorted(expected), 2000)
+            gone = chance.sample(sorted(expected), 800)
             cluster.delete_by_query(index.name, {"ids": {"values": gone}})
     assert partial >= 3, "hardly any kill hit while records were being written"
     last = run()
