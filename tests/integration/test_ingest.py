@@ -382,7 +382,10 @@ def test_kill_9_at_any_moment_loses_and_doubles_nothing(
     """Killed at 20 random moments, then run to its end: the same ids and vectors as without."""
     tiny_index.write_jsonl(files / "corpus.jsonl", 1200)
     for number in range(6):
-        write_pdf(files / f"doc{number}.pdf", *[f"alpha {text}" for text in tiny_index.texts(25)])
+        write_pdf(
+            files / f"doc{number}.pdf",
+            *[f"alpha beta gamma alpha beta {text}" for text in tiny_index.texts(25)],
+        )
     total = 1200 + 6 * 25
     reference = tiny_index.create(cluster, f"{index.name}-reference")
     process = kill_ingest.start(files, reference.name, cluster.url, home)
