@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -16,15 +17,20 @@ HEAD = "# Command reference\n\nWritten by `make docs` from the commands' own hel
 Command = tuple[tuple[str, ...], click.Context]
 
 
-def commands(command: click.Command, path: tuple[str, ...]) -> Iterator[Command]:
-    """Yield every command below one, itself first."""
-    context = click.Context(command, info_name=" ".join(path), terminal_width=100, max_content_width=100)
+def commands(
+    command: click.Command, path: tuple[str, ...], parent: click.Context | None = None
+) -> Iterator[Command]:
+    """Yield every command below one, itself first, each in the context that a user's call gives it."""
+    width: dict[str, Any] = {"terminal_width": 100, "max_content_width": 100}
+    context = click.Context(
+        command, parent=parent, info_name=path[-1], **{**command.context_settings, **width}
+    )
     yield path, context
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
             child = command.get_command(context, name)
             if child is not None:
-                yield from commands(child, (*path, name))
+                yield from commands(child, (*path, name), context)
 
 
 def reference() -> str:

@@ -25,6 +25,8 @@ from opensearch_multimodal.server.distribution import install
 from opensearch_multimodal.server.state import is_held, read_state
 
 OSMM = [sys.executable, "-c", "from opensearch_multimodal.cli import main; main()"]
+INTERRUPTIBLE = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+"""Undoes that a shell has its background jobs, such as a whole test run, ignore Ctrl-C."""
 
 
 @pytest.fixture
@@ -157,7 +159,8 @@ def test_two_starts_at_once_then_stop_then_kill_of_the_python_parent(data: Path)
 
 @pytest.mark.parametrize("end", ["Ctrl-C", "kill -9", "kill -9 of the supervisor"])
 def test_a_start_that_does_not_come_to_its_end_leaves_nothing(data: Path, end: str) -> None:
-    command = [*OSMM, "server", "start", "--data", str(data)]
+    program = INTERRUPTIBLE + "from opensearch_multimodal.cli import main; main()"
+    command = [sys.executable, "-c", program, "server", "start", "--data", str(data)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as start:
         jvm_runs = wait(lambda: any("java" in process.name() for process in processes(data)))
         state = read_state(data)
