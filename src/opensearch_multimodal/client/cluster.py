@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import orjson
 import tenacity
@@ -111,11 +112,15 @@ class Cluster:
             options = {"verify_certs": verify, "ssl_show_warn": verify}
             if ca_file:
                 options["ca_certs"] = ca_file
+        if user is None and parts.username is not None:
+            user, password = unquote(parts.username), unquote(parts.password or "")
         if user is not None:
-            options["http_auth"] = (user, password)
+            # As RFC 7617 and OpenSearch have it: urllib3 would encode Latin-1, and refuse the rest.
+            encoded = base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
+            options["headers"] = {"authorization": f"Basic {encoded}"}
         try:
             self._client = OpenSearch(
-                hosts=[url],
+                hosts=[self.url],
                 connection_class=Connection,
                 serializers={CBOR: CborSerializer()},
                 max_retries=0,

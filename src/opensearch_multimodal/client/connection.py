@@ -128,4 +128,6 @@ def status_error(status: int | None, kind: str | None, reason: str) -> ClusterEr
     cls = classes.get(status, ClusterRejected)
     if kind == "resource_already_exists_exception":
         cls = ClusterConflict
+    if status == 401:
+        reason = "user and password are missing or wrong (--user, --password)"
     return cls(f"the cluster answered {status} {kind or ''}: {reason}", status=status, kind=kind)
