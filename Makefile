@@ -5,9 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DOCS ?=
+PLUGIN := plugin/target/.packaged
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format docs clean
+.PHONY: help install plugin demo test check format docs clean
 
 help:  ## List the commands.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -24,11 +25,20 @@ $(STAMP): pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[ocr]' --group dev
 	@touch $(STAMP)
 
-demo: install  ## Answer questions about the sample, or about your own: make demo DOCS=/some/folder
+plugin: $(PLUGIN)  ## Build the server plugin's zip; the embedded server installs it.
+
+$(PLUGIN): $(STAMP) plugin/pom.xml $(shell find plugin/src/main -type f)
+	@echo "Building the server plugin (a minute the first time) ..."
+	@JAVA_HOME="$$($(BIN)/python plugin/find_jdk.py)" || exit 2; export JAVA_HOME; \
+	  mvn --quiet --batch-mode --file plugin/pom.xml package -DskipTests
+	@touch $@
+
+demo: install plugin  ## Answer questions about the sample, or about your own: make demo DOCS=/some/folder
 	@$(BIN)/osmm demo $(if $(DOCS),"$(DOCS)")
 
-test: install  ## Run every test, against a real OpenSearch that the tests start.
+test: install plugin  ## Run every test, against a real OpenSearch that the tests start.
 	@$(BIN)/osmm doctor
+	@JAVA_HOME="$$($(BIN)/python plugin/find_jdk.py)" mvn --quiet --batch-mode --file plugin/pom.xml test
 	@$(BIN)/python -m pytest
 
 check: install  ## Lint and type-check.
@@ -44,5 +54,5 @@ docs: install  ## Write docs/cli.md anew from the commands' help.
 	@$(BIN)/python docs/make_cli_reference.py
 
 clean:  ## Remove .venv and what tools left behind; models and server caches stay.
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist plugin/target .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

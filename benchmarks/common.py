@@ -50,8 +50,9 @@ def cluster(url: str | None, heap: str) -> Iterator[Cluster]:
         return
     folder = Path(tempfile.mkdtemp(prefix="osmm-benchmark-"))
     folder.chmod(0o755)  # the server's own user has to reach it
+    say("starting a fresh server …")
     try:
-        with EmbeddedServer(folder / "data", heap=heap, report=say) as server:
+        with EmbeddedServer(folder / "data", heap=heap) as server:
             yield Cluster(server.url)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

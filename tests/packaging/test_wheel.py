@@ -83,6 +83,7 @@ def test_wheel_holds_what_operators_read(wheel: Path) -> None:
     assert data + "onnx_models/specs/bge-small-en-v1.5.toml" in names
     assert data + "ingest/sample/questions/queries.jsonl" in names
     assert not [name for name in names if "/artifacts/" in name or name.endswith((".onnx", ".pyc"))]
+    assert [name for name in names if name.startswith(data + "plugin/") and name.endswith(".zip")]
     assert wheel.stat().st_size < 5 * 1024 * 1024
 
 

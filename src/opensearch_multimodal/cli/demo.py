@@ -16,7 +16,7 @@ from rich.markup import escape
 from .. import resources
 from ..client import Cluster
 from ..errors import ClusterNotFound, InvalidInput, ModelMismatch
-from ..mappings import IndexDescription, SourceField, build_body, describe, load_template
+from ..mappings import PLUGIN, IndexDescription, SourceField, build_body, describe, load_template
 from .console import stderr, stdout
 from .ingest import IngestDisplay
 
@@ -106,7 +106,8 @@ def _index(cluster: Cluster, name: str, *, is_ours: bool) -> IndexDescription:
     else:
         stderr.print("It is there already.")
         return description
-    cluster.create_index(name, build_body(load_template("pages"), load_spec))
+    body = build_body(load_template("pages"), load_spec, plugin=cluster.has_plugin(PLUGIN))
+    cluster.create_index(name, body)
     return describe(name, cluster.get_index(name))
 
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from ..client import Cluster
 from ..errors import ClusterConflict, ClusterNotFound, InvalidInput
-from ..mappings import SourceField, build_body, describe, load_template, parse_meta, stamp
+from ..mappings import PLUGIN, SourceField, build_body, describe, load_template, parse_meta, stamp
 from .console import stderr, stdout
 from .options import cluster_options, parse_choices
 
@@ -50,6 +50,7 @@ def index() -> None:
     help="k-NN engine; faiss needs its native libraries on every node. [default: lucene]",
 )
 @click.option("--analyzer", help="Analyzer of the text fields. [default: english]")
+@click.option("--stock", is_flag=True, help="Use no field type of the server plugin, even if it is there.")
 @click.option("--dry-run", is_flag=True, help="Print the body instead of creating the index.")
 @cluster_options
 def create(
@@ -62,6 +63,7 @@ def create(
     replicas: int | None,
     engine: str | None,
     analyzer: str | None,
+    stock: bool,
     dry_run: bool,
 ) -> None:
     """Create the index NAME.
@@ -71,6 +73,9 @@ def create(
       osmm index create manuals
       osmm index create manuals --model dense=my-clip --input dense=image --shards 3
       osmm index create manuals --mapping my-body.json --dry-run
+
+    Where every node has the server plugin, multi-vectors become fields of type multi_vector: the cluster
+    scores them itself and keeps each once on disk. Elsewhere they are binary fields, scored by the client.
     """
     from ..models import load_spec
 
@@ -83,6 +88,7 @@ def create(
         replicas=replicas,
         engine=engine,
         analyzer=analyzer,
+        plugin=not stock and cluster.has_plugin(PLUGIN),
     )
     if dry_run:
         click.echo(json.dumps(body, indent=2))

@@ -46,14 +46,18 @@ def server() -> None:
 @_data_option
 @click.option("--heap", default="1g", show_default=True, help="Memory of the JVM's heap, such as 512m or 4g.")
 @click.option("--port", type=int, help="HTTP port on 127.0.0.1. Default: a free one.")
+@click.option(
+    "--stock", is_flag=True, help="Without the project's own plugin, as on a cluster that cannot have it."
+)
 @_json_option
-def _start(data: Path | None, heap: str, port: int | None, as_json: bool) -> None:
+def _start(data: Path | None, heap: str, port: int | None, stock: bool, as_json: bool) -> None:
     """Start the server and leave it running; use the one that runs on the data folder already.
 
-    Returns when the server is ready, 15 to 30 seconds later. Ctrl-C before that stops everything.
+    The project's own plugin is installed where it was built ('make plugin' in a checkout). Returns when the
+    server is ready, 15 to 30 seconds later. Ctrl-C before that stops everything.
     """
     with _spinner() as report:
-        running = servers.EmbeddedServer(data, heap=heap, http_port=port, report=report)
+        running = servers.EmbeddedServer(data, heap=heap, http_port=port, plugin=not stock, report=report)
         status = running.start()
         running.detach()
     if as_json:

@@ -168,12 +168,21 @@ class Cluster:
         except vendor.OpenSearchException as error:
             raise map_error(error, self.url) from error
 
-    # Indices
+    # The cluster
+
+    def has_plugin(self, name: str) -> bool:
+        """Return whether a plugin is installed on every node."""
+        listed = self.call("GET", "/_cat/plugins", params={"format": "json", "h": "id,component"})
+        nodes = self.call("GET", "/_cat/nodes", params={"format": "json", "h": "id"})
+        having = {row["id"] for row in listed if row["component"] == name}
+        return bool(nodes) and {row["id"] for row in nodes} <= having
 
     def info(self) -> dict[str, Any]:
         """Return name, version and build of the cluster."""
         answer: dict[str, Any] = self.call("GET", "/")
         return answer
+
+    # Indices
 
     def get_index(self, name: str) -> dict[str, dict[str, Any]]:
         """Return ``{concrete index: {"aliases", "mappings", "settings"}}`` for a name, alias or pattern."""

@@ -129,5 +129,5 @@ def status_error(status: int | None, kind: str | None, reason: str) -> ClusterEr
     if kind == "resource_already_exists_exception":
         cls = ClusterConflict
     if status == 401:
-        reason = "user and password are missing or wrong (--user, --password)"
+        reason = f"{reason} (is the user or the password missing or wrong? --user, --password)"
     return cls(f"the cluster answered {status} {kind or ''}: {reason}", status=status, kind=kind)

@@ -1,6 +1,6 @@
 """Index bodies and what they say of themselves (``_meta.multimodal``)."""
 
-from .body import build_body, fde_parameters, load_template, stamp
+from .body import PLUGIN, build_body, fde_parameters, load_template, stamp
 from .description import IndexDescription, describe
 from .meta import (
     BinaryField,
@@ -17,6 +17,7 @@ from .meta import (
 )
 
 __all__ = [
+    "PLUGIN",
     "BinaryField",
     "Cut",
     "FdeField",

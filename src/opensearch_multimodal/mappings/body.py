@@ -14,9 +14,14 @@ from ..fde import FdeParameters
 from ..models import ModelSpec
 from .meta import BinaryField, FdeField, Meta, SourceField, parse_meta
 
-__all__ = ["build_body", "derived_dimension", "fde_parameters", "load_template", "stamp"]
+__all__ = ["PLUGIN", "build_body", "derived_dimension", "fde_parameters", "load_template", "stamp"]
 
 SHIPPED = ("pages", "passages")
+
+PLUGIN = "opensearch-multimodal"
+"""Name of the server plugin that brings the field type ``multi_vector``."""
+
+_PLUGIN_ENCODINGS = ("float32", "int8", "bit")
 
 
 def load_template(name: str) -> dict[str, Any]:
@@ -53,6 +58,7 @@ def build_body(
     replicas: int | None = None,
     engine: str | None = None,
     analyzer: str | None = None,
+    plugin: bool = False,
 ) -> dict[str, Any]:
     """Return a complete index body with dimensions and fingerprints filled in.
 
@@ -65,6 +71,8 @@ def build_body(
         replicas: number of replicas; by default as the template says.
         engine: k-NN engine of every vector field, ``lucene`` or ``faiss``.
         analyzer: analyzer of the text fields.
+        plugin: the cluster has the server plugin: multi-vectors become fields of its own type, which the
+            cluster can score, kept once on disk by its codec.
 
     Raises:
         InvalidInput: a field is unknown, or a model does not fit its field.
@@ -90,6 +98,8 @@ def build_body(
         if analyzer and definition.get("type") == "text":
             definition["analyzer"] = analyzer
     parsed = stamp(parse_meta("mapping", meta), specs)
+    if plugin:
+        _use_plugin(properties, settings, parsed)
     _fit_dimensions(properties, parsed, specs)
     body["mappings"]["_meta"]["multimodal"] = parsed.model_dump(mode="json", exclude_none=True)
     return body
@@ -130,13 +140,25 @@ def _check_fit(name: str, field: SourceField, spec: ModelSpec) -> None:
         raise InvalidInput(f"field '{name}' takes a {expected} model, '{spec.name}' is {spec.kind}")
 
 
+def _use_plugin(properties: dict[str, Any], settings: dict[str, Any], meta: Meta) -> None:
+    """Turn the ``binary`` fields that hold multi-vectors into ``multi_vector`` fields."""
+    for name, field in meta.fields.items():
+        if (
+            isinstance(field, SourceField)
+            and field.encoding in _PLUGIN_ENCODINGS
+            and properties.get(name, {}).get("type") == "binary"
+        ):
+            properties[name] = {"type": "multi_vector", "dimension": 1, "encoding": field.encoding}
+            settings.setdefault("codec", "multimodal")
+
+
 def _fit_dimensions(properties: dict[str, Any], meta: Meta, specs: Callable[[str], ModelSpec]) -> None:
-    """Set each k-NN field's dimension to what its model gives."""
+    """Set each vector field's dimension to what its model gives."""
     for name, field in meta.fields.items():
         if name not in properties:
             raise InvalidInput(f"field '{name}' is described in _meta but not in the mapping's properties")
         definition = properties[name]
-        if definition["type"] != "knn_vector":
+        if definition["type"] not in ("knn_vector", "multi_vector"):
             continue
         definition["dimension"] = _vector_dimension(meta, field, specs)
 

@@ -91,6 +91,10 @@ class IndexDescription:
         described = self.meta.fields.get(field)
         return described.derived_from if isinstance(described, (BinaryField, FdeField)) else field
 
+    def scores_in_cluster(self, field: str) -> bool:
+        """Return whether the cluster itself can compute MaxSim of a field: it is of the plugin's type."""
+        return bool(self.properties.get(field, {}).get("type") == "multi_vector")
+
     def source_field(self, name: str) -> SourceField:
         """Return the description of a vector field that a model fills."""
         field = self.meta.fields.get(name)

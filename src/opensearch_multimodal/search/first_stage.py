@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import fde
+from .. import fde, wire
 from ..binarize import sign_codes
 from ..client import Search
 from ..errors import InvalidInput
@@ -23,6 +24,7 @@ __all__ = [
     "bm25_clause",
     "bm25_text",
     "knn_similarity",
+    "late_interaction_clause",
     "needs_statistics",
     "plan",
     "records_clause",
@@ -203,3 +205,17 @@ def bm25_clause(field: str, query_text: str, condition: Mapping[str, Any] | None
     if condition is None:
         return match
     return {"bool": {"must": [match], "filter": [condition]}}
+
+
+def late_interaction_clause(
+    field: str, vectors: npt.NDArray[np.float32], condition: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the server plugin's query that scores what matches ``condition`` by MaxSim.
+
+    Args:
+        field: a field of type ``multi_vector``.
+        vectors: the query's multi-vector, (n, d).
+        condition: which records.
+    """
+    packed = base64.b64encode(wire.pack(vectors, "float32")).decode("ascii")
+    return {"late_interaction": {"field": field, "query_vectors": packed, "query": condition}}

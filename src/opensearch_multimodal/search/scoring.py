@@ -22,6 +22,7 @@ from .first_stage import (
     QueryVectors,
     bm25_clause,
     knn_similarity,
+    late_interaction_clause,
     needs_statistics,
     records_clause,
     search_body,
@@ -137,15 +138,18 @@ class _Union:
         self._query_text = query_text
         self._asked: list[tuple[str, Search]] = []
         self.stored: list[str] = []
+        """Fields whose vectors are fetched."""
         self._fetched: dict[str, FieldVectors] = {}
 
     def add(self, name: str, *, fetch: bool) -> None:
         """Plan how to complete the scores of one field."""
         described = self._index.meta.fields.get(name)
-        if not fetch and not (isinstance(described, SourceField) and described.encoding):
+        multi = isinstance(described, SourceField) and described.encoding is not None
+        in_cluster = self._index.scores_in_cluster(name)
+        if not fetch and (in_cluster or not multi):
             self._ask(name)
             return
-        if not self._index.properties.get(name, {}).get("store"):
+        if not in_cluster and not self._index.properties.get(name, {}).get("store"):
             raise InvalidInput(f"field '{name}' of index '{self._index.name}' needs \"store\": true")
         self.stored.append(name)
 
@@ -155,7 +159,9 @@ class _Union:
             return
         ids = records_clause(self._index, missing)
         size = len(missing)
-        if name in self._vectors:
+        if self._index.scores_in_cluster(name):
+            search = Search(search_body(late_interaction_clause(name, self._vectors[name], ids), size))
+        elif name in self._vectors:
             knn = {"vector": self._vectors[name], "k": size, "filter": ids}
             search = Search(search_body({"knn": {name: knn}}, size))
         else:
@@ -171,7 +177,11 @@ class _Union:
         ]
         if self.stored:
             body = search_body(records_clause(self._index, self._by_key), len(self._by_key))
-            body["stored_fields"] = self.stored
+            raw = [name for name in self.stored if self._index.scores_in_cluster(name)]
+            if stored := [name for name in self.stored if name not in raw]:
+                body["stored_fields"] = stored
+            if raw:
+                body["docvalue_fields"] = raw
             searches.append(Search(body))
             readers.append(self._read_vectors)
         return searches, readers
@@ -181,7 +191,8 @@ class _Union:
             candidate = self._by_key.get((hit["_index"], hit["_id"]))
             if candidate is not None and name not in candidate.scores:
                 score = float(hit["_score"])
-                candidate.scores[name] = knn_similarity(score) if name in self._vectors else score
+                by_knn = name in self._vectors and not self._index.scores_in_cluster(name)
+                candidate.scores[name] = knn_similarity(score) if by_knn else score
 
     def _read_vectors(self, hits: Sequence[Mapping[str, Any]]) -> None:
         for name in self.stored:

@@ -5,7 +5,7 @@ It never touches a cluster it did not start.
 
 from __future__ import annotations
 
-from .distribution import ARTIFACTS, VERSION, distribution_folder
+from .distribution import ARTIFACTS, VERSION, distribution_folder, own_plugin
 from .embedded import EmbeddedServer
 from .folders import default_data_folder
 from .java import MINIMUM_JAVA, find_java, java_version
@@ -22,6 +22,7 @@ __all__ = [
     "distribution_folder",
     "find_java",
     "java_version",
+    "own_plugin",
     "server_user",
     "status",
     "stop",

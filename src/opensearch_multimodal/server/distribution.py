@@ -7,15 +7,17 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from .. import resources
 from ..download import Artifact, build_folder, fetch, sha256_of, unpack_into
 from ..errors import EnvironmentProblem
 from .folders import check_space, distributions_folder, make_public
 from .java import find_java
 from .user import ServerUser
 
-__all__ = ["ARTIFACTS", "VERSION", "distribution_folder", "install"]
+__all__ = ["ARTIFACTS", "VERSION", "distribution_folder", "install", "own_plugin"]
 
 VERSION = "3.6.0"
 """The newest release of which server and plugins are both on Maven Central."""
@@ -47,6 +49,17 @@ _PLUGINS = (
 ARTIFACTS = (_SERVER, *_PLUGINS)
 
 _UNPACKED_BYTES = 400_000_000
+
+
+def own_plugin() -> Path | None:
+    """Return the zip of the project's own server plugin for this version, or None where it was not built."""
+    name = f"*+opensearch-{VERSION}.zip"
+    for folder in ("plugin/target", "plugin"):  # a checkout, an installed package
+        with suppress(EnvironmentProblem):
+            built = sorted(resources.find(folder).glob(name), key=lambda path: path.stat().st_mtime)
+            if built:
+                return built[-1]
+    return None
 
 
 def distribution_folder(user: ServerUser, extra_plugins: Sequence[Path] = ()) -> Path:

@@ -20,7 +20,7 @@ import urllib3
 
 from ..errors import EnvironmentProblem, InvalidInput
 from . import state as states
-from .distribution import VERSION, distribution_folder, install
+from .distribution import VERSION, distribution_folder, install, own_plugin
 from .folders import check_reachable, check_space, default_data_folder, make_public
 from .java import find_java
 from .settings import Layout, check_heap, write_configuration
@@ -54,6 +54,7 @@ class EmbeddedServer:
         *,
         heap: str = "1g",
         http_port: int | None = None,
+        plugin: bool = True,
         extra_plugins: Sequence[Path] = (),
         settings: Mapping[str, Any] | None = None,
         report: Callable[[str], None] = lambda _: None,
@@ -64,7 +65,8 @@ class EmbeddedServer:
             data: its data folder; `default_data_folder` by default.
             heap: the JVM's heap, such as ``1g``.
             http_port: the port on 127.0.0.1; a free one by default.
-            extra_plugins: zip files of plugins to install beside k-NN and neural-search.
+            plugin: install the project's own plugin, where it was built; False gives a stock server.
+            extra_plugins: zip files of plugins to install beside these, k-NN and neural-search.
             settings: node settings beside or in place of ours, such as ``thread_pool.write.queue_size``.
             report: told what is going on, in a few words, often.
 
@@ -76,7 +78,8 @@ class EmbeddedServer:
         if http_port is not None and not 1024 <= http_port <= 65535:
             raise InvalidInput(f"port: {http_port} is outside 1024–65535")
         self.http_port = http_port
-        self.extra_plugins = tuple(Path(path).resolve() for path in extra_plugins)
+        own = own_plugin() if plugin else None
+        self.plugins = tuple(Path(path).resolve() for path in ([own] if own else []) + list(extra_plugins))
         self.settings = dict(settings or {})
         self._report = report
         self._supervisor: subprocess.Popen[bytes] | None = None
@@ -109,7 +112,7 @@ class EmbeddedServer:
         if running := self._running(user):
             return running
         java = find_java(lambda path: user.may("execute", path))
-        distribution = install(user, extra_plugins=self.extra_plugins, report=self._report)
+        distribution = install(user, extra_plugins=self.plugins, report=self._report)
         check_space(self.data, _FREE_BYTES, "run a server")
         self._prepare_folder()
         lock = self._acquire(user)
@@ -175,8 +178,10 @@ class EmbeddedServer:
             raise EnvironmentProblem(
                 f"a server runs on {self.data} at {status.url}, another port: stop it first"
             )
-        if self.extra_plugins and state.distribution != str(distribution_folder(user, self.extra_plugins)):
-            raise EnvironmentProblem(f"the server that runs on {self.data} has other plugins: stop it first")
+        if self.plugins and state.distribution != str(distribution_folder(user, self.plugins)):
+            raise EnvironmentProblem(
+                f"the server that runs on {self.data} has other plugins: stop it first (osmm server stop)"
+            )
         return status
 
     def _prepare_folder(self) -> None:
