@@ -26,10 +26,12 @@ def write_models(folder: Path) -> None:
     save_spec(draft_spec(folder, TOKENS, DraftOptions(kind="multi_vector", pooling="none")), folder)
 
 
-def body(**options: Any) -> dict[str, Any]:
+def body(*, encoding: str = "int8", **options: Any) -> dict[str, Any]:
     """Return the shipped body of pages, for the tiny models and with encodings of a size that fits them."""
     template = load_template("pages")
-    template["mappings"]["_meta"]["multimodal"]["fields"]["fde"] |= FDE
+    fields = template["mappings"]["_meta"]["multimodal"]["fields"]
+    fields["fde"] |= FDE
+    fields["multi_vector"]["encoding"] = encoding
     return build_body(template, load_spec, models={"dense": DENSE, "multi_vector": TOKENS}, **options)
 
 

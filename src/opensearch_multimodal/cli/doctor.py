@@ -28,6 +28,7 @@ from ..server import (
     distribution_folder,
     find_java,
     java_version,
+    own_plugin,
     server_user,
     status,
 )
@@ -111,8 +112,8 @@ def _java() -> Check:
         home = find_java(lambda path: user.may("execute", path))
     except MultimodalError as error:
         remedy = (
-            "Debian, Ubuntu: apt install openjdk-21-jre-headless (older releases: a JDK from adoptium.net)\n"
-            "Fedora: dnf install java-21-openjdk-headless\n"
+            "Debian, Ubuntu: apt install openjdk-21-jdk-headless (older releases: a JDK from adoptium.net)\n"
+            "Fedora: dnf install java-21-openjdk-devel\n"
             "macOS: brew install openjdk@21\n"
             "anywhere: unpack a JDK from adoptium.net and set OPENSEARCH_JAVA_HOME to its folder"
         )
@@ -169,6 +170,13 @@ def _server_is_cached() -> bool:
     return distribution_folder(server_user()).is_dir()
 
 
+def _plugin() -> Check:
+    if built := own_plugin():
+        return Check("server plugin", "ok", built.name)
+    detail = "not built: multi-vectors are scored by the client, over vectors fetched for the candidates"
+    return Check("server plugin", "note", detail, "in a checkout: make plugin")
+
+
 def _running() -> Check:
     folder = default_data_folder()
     if current := status(folder):
@@ -222,6 +230,7 @@ _CHECKS: dict[str, Callable[[], Check]] = {
     "memory": _memory,
     "server's user": _user,
     "OpenSearch": _distribution,
+    "server plugin": _plugin,
     "embedded server": _running,
     "OPENSEARCH_URL": _cluster,
     "default models": _models,

@@ -9,7 +9,7 @@ import click
 from rich.table import Table
 
 from ..client import Cluster
-from ..errors import ClusterConflict, ClusterNotFound, InvalidInput
+from ..errors import ClusterConflict, ClusterNotFound, ClusterRefused, InvalidInput
 from ..mappings import PLUGIN, SourceField, build_body, describe, load_template, parse_meta, stamp
 from .console import stderr, stdout
 from .options import cluster_options, parse_choices
@@ -50,7 +50,11 @@ def index() -> None:
     help="k-NN engine; faiss needs its native libraries on every node. [default: lucene]",
 )
 @click.option("--analyzer", help="Analyzer of the text fields. [default: english]")
-@click.option("--stock", is_flag=True, help="Use no field type of the server plugin, even if it is there.")
+@click.option(
+    "--plugin/--stock",
+    default=None,
+    help="Use the field type of the server plugin, or do not. [default: use it where every node has it]",
+)
 @click.option("--dry-run", is_flag=True, help="Print the body instead of creating the index.")
 @cluster_options
 def create(
@@ -63,7 +67,7 @@ def create(
     replicas: int | None,
     engine: str | None,
     analyzer: str | None,
-    stock: bool,
+    plugin: bool | None,
     dry_run: bool,
 ) -> None:
     """Create the index NAME.
@@ -88,7 +92,7 @@ def create(
         replicas=replicas,
         engine=engine,
         analyzer=analyzer,
-        plugin=not stock and cluster.has_plugin(PLUGIN),
+        plugin=_has_plugin(cluster) if plugin is None else plugin,
     )
     if dry_run:
         click.echo(json.dumps(body, indent=2))
@@ -101,6 +105,20 @@ def create(
         ) from error
     stderr.print(f"Created index [bold]{name}[/] on {cluster.url}.")
     stderr.print(f"Next: osmm ingest PATH --index {name}")
+
+
+def _has_plugin(cluster: Cluster) -> bool:
+    """Ask the cluster; one that does not let us ask is taken for a stock one, and that is said."""
+    try:
+        return cluster.has_plugin(PLUGIN)
+    except ClusterRefused:
+        stderr.print(
+            "[yellow]warning:[/] the cluster does not tell its plugins (that takes cluster:monitor): "
+            "using no field type of the server plugin; --plugin uses it all the same",
+            highlight=False,
+            soft_wrap=True,
+        )
+        return False
 
 
 @index.command()

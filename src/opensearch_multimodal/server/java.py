@@ -16,7 +16,7 @@ __all__ = ["MINIMUM_JAVA", "find_java", "java_version"]
 MINIMUM_JAVA = 21
 
 _INSTALL = (
-    "install one with 'apt install openjdk-21-jre-headless', 'dnf install java-21-openjdk-headless' "
+    "install one with 'apt install openjdk-21-jdk-headless', 'dnf install java-21-openjdk-devel' "
     "or 'brew install openjdk@21'"
 )
 
