@@ -28,7 +28,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from opensearch_multimodal.client import Cluster
-from opensearch_multimodal.encoder import IndexEncoders
+from opensearch_multimodal.encoder import EncoderPool, IndexEncoders
 from opensearch_multimodal.evaluation import read_queries, run_profiles
 from opensearch_multimodal.mappings import describe
 from opensearch_multimodal.models import ModelSpec, load_spec, locate
@@ -63,7 +63,7 @@ class MeteredSearch:
     """Searches, and keeps what each search cost this process outside the models."""
 
     def __init__(self, used: Cluster, depth: int | None) -> None:
-        self._searcher = Searcher(used, INDEX, threads=1)
+        self._searcher = Searcher(used, INDEX, EncoderPool(threads=1))
         self._depth = depth
         self._encoders: dict[str, MeteredEncoder] = {}
         self._load = self._searcher._encoders.get

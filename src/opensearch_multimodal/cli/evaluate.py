@@ -107,9 +107,10 @@ def evaluate(
 
     depth = _depth(k, {name: parse_metric(name).depth for name in metrics})
     topics = pair(read_queries(queries), read_qrels(qrels), limit=limit)
+    from ..encoder import EncoderPool
     from ..search import Searcher
 
-    searcher = Searcher(cluster, index, provider=provider, threads=threads)
+    searcher = Searcher(cluster, index, EncoderPool(provider=provider, threads=threads))
     names = list(dict.fromkeys(profiles)) or searcher.index.profile_names()
     for name in names:
         searcher.index.profile(name)

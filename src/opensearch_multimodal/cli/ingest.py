@@ -152,7 +152,7 @@ def ingest(
       osmm ingest ~/manuals --index manuals
       osmm ingest ~/manuals --index manuals --prune --acl engineering
     """
-    from ..encoder import IndexEncoders
+    from ..encoder import EncoderPool, IndexEncoders
     from ..ingest import ingest as run
     from ..sources import Limits, SourceOptions
 
@@ -177,7 +177,7 @@ def ingest(
                 cluster,
                 description,
                 list(paths),
-                IndexEncoders(description, provider=provider, threads=threads),
+                IndexEncoders(description, EncoderPool(provider=provider, threads=threads)),
                 options=options,
                 dead_letters=letters,
                 listener=display,

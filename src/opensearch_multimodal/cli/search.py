@@ -74,11 +74,12 @@ def search(
       osmm search manuals "torque of the flange bolts" --profile bm25 --explain
       osmm search manuals --image photo.jpg --where type=pdf -k 3
     """
+    from ..encoder import EncoderPool
     from ..search import Searcher, metadata_filter
 
     conditions = (metadata_filter(parse_assignments("where", where)), parse_object("filter", condition))
     clauses = [clause for clause in conditions if clause]
-    result = Searcher(cluster, index, provider=provider, threads=threads).search(
+    result = Searcher(cluster, index, EncoderPool(provider=provider, threads=threads)).search(
         question,
         query_image=_open(image) if image else None,
         profile=profile,

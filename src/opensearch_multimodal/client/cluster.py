@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import copy
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -89,6 +91,7 @@ class Cluster:
         ca_file: str | None = None,
         verify: bool = True,
         timeout: float = 60.0,
+        connections: int = 8,
     ) -> None:
         """Prepare a connection; nothing is sent yet.
 
@@ -99,6 +102,7 @@ class Cluster:
             ca_file: PEM file of the authority that signed the cluster's certificate.
             verify: check the certificate (``https`` only).
             timeout: seconds before a request is given up.
+            connections: how many connections are kept open; give as many as threads use them.
 
         Raises:
             InvalidInput: the URL is not one, or user and password are not both given.
@@ -107,6 +111,8 @@ class Cluster:
         if (user is None) != (password is None):
             raise InvalidInput("user and password: give both or neither")
         self.url = url if parts.username is None else url.replace(f"{parts.netloc.rpartition('@')[0]}@", "")
+        self._authorization: str | None = None
+        self._deadline: float | None = None
         options: dict[str, Any] = {}
         if parts.scheme == "https":
             options = {"verify_certs": verify, "ssl_show_warn": verify}
@@ -117,7 +123,7 @@ class Cluster:
         if user is not None:
             # As RFC 7617 and OpenSearch have it: urllib3 would encode Latin-1, and refuse the rest.
             encoded = base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
-            options["headers"] = {"authorization": f"Basic {encoded}"}
+            self._authorization = f"Basic {encoded}"
         try:
             self._client = OpenSearch(
                 hosts=[self.url],
@@ -125,11 +131,29 @@ class Cluster:
                 serializers={CBOR: CborSerializer()},
                 max_retries=0,
                 timeout=timeout,
-                pool_maxsize=8,
+                pool_maxsize=connections,
                 **options,
             )
         except (vendor.ImproperlyConfigured, OSError) as error:
             raise InvalidInput(f"connection to {self.url}: {error}") from error
+
+    @property
+    def signs_in(self) -> bool:
+        """Whether requests carry credentials."""
+        return self._authorization is not None
+
+    def on_behalf_of(self, authorization: str | None, *, deadline: float | None = None) -> Cluster:
+        """Return the same cluster as somebody else sees it, over the same connections.
+
+        Args:
+            authorization: the header ``Authorization`` of every request, None for none at all: this object's
+                own credentials are never used.
+            deadline: time by `time.monotonic` after which no request is sent or waited for.
+        """
+        other = copy.copy(self)
+        other._authorization = authorization
+        other._deadline = deadline
+        return other
 
     def close(self) -> None:
         """Close the connections."""
@@ -159,11 +183,19 @@ class Cluster:
             ClusterError: one of its subclasses.
         """
         options = dict(params or {})
+        if self._deadline is not None:
+            left = self._deadline - time.monotonic()
+            if left <= 0:
+                raise ClusterTimeout("the time for this request is over")
+            timeout = left if timeout is None else min(timeout, left)
         if timeout is not None:
             options["request_timeout"] = timeout
+        sent = dict(headers or {})
+        if self._authorization is not None:
+            sent["authorization"] = self._authorization
         try:
             return self._client.transport.perform_request(
-                method, path, params=options, body=body, headers=dict(headers) if headers else None
+                method, path, params=options, body=body, headers=sent or None
             )
         except vendor.OpenSearchException as error:
             raise map_error(error, self.url) from error

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from .check import ModelCheck, check_model
-from .index import IndexEncoders
+from .fields import Content, FieldEncoder
+from .index import EncoderPool, IndexEncoders
 from .load import OnnxEncoder, load
+from .pacing import Around, paced
 from .session import ProviderWarning
 from .text import UnencodableInput
 
 __all__ = [
+    "Around",
+    "Content",
+    "EncoderPool",
+    "FieldEncoder",
     "IndexEncoders",
     "ModelCheck",
     "OnnxEncoder",
@@ -16,4 +22,5 @@ __all__ = [
     "UnencodableInput",
     "check_model",
     "load",
+    "paced",
 ]

@@ -5,11 +5,52 @@ from __future__ import annotations
 import threading
 
 from ..mappings import IndexDescription
-from ..models import load_spec
+from ..models import ModelSpec, load_spec
 from ..types import Encoder, Input
-from .load import load
+from .load import OnnxEncoder, load
 
-__all__ = ["IndexEncoders"]
+__all__ = ["EncoderPool", "IndexEncoders"]
+
+
+class EncoderPool:
+    """Model → encoder, each loaded once. Safe to use from several threads."""
+
+    def __init__(self, *, provider: str = "cpu", threads: int | None = None) -> None:
+        """Prepare; nothing is loaded yet.
+
+        Args:
+            provider: ONNX Runtime execution provider.
+            threads: threads per model, None for one per core.
+        """
+        self._provider = provider
+        self._threads = threads
+        self._lock = threading.Lock()
+        self._loading: dict[str, threading.Lock] = {}
+        self._loaded: dict[str, OnnxEncoder] = {}
+
+    def get(self, spec: ModelSpec) -> OnnxEncoder:
+        """Return the encoder of a model; whoever asks for another one meanwhile does not wait.
+
+        Raises:
+            InvalidInput: the model does not encode, or its spec does not fit its files.
+            EnvironmentProblem: the model's files are missing or damaged.
+        """
+        key = spec.fingerprint
+        with self._lock:
+            loading = self._loading.setdefault(key, threading.Lock())
+        with loading:
+            if key not in self._loaded:
+                self._loaded[key] = load(spec, provider=self._provider, threads=self._threads)
+            return self._loaded[key]
+
+    def loaded(self) -> frozenset[str]:
+        """Return the fingerprints of the models that are loaded."""
+        return frozenset(self._loaded)
+
+    @property
+    def truncated(self) -> int:
+        """How many texts were not read to their end so far."""
+        return sum(encoder.truncated for encoder in list(self._loaded.values()))
 
 
 class IndexEncoders:
@@ -18,19 +59,15 @@ class IndexEncoders:
     Two fields of the same model share one encoder. Safe to use from several threads.
     """
 
-    def __init__(self, index: IndexDescription, *, provider: str = "cpu", threads: int | None = None) -> None:
+    def __init__(self, index: IndexDescription, pool: EncoderPool | None = None) -> None:
         """Prepare; nothing is loaded yet.
 
         Args:
             index: the index whose ``_meta`` names the models.
-            provider: ONNX Runtime execution provider.
-            threads: threads per model, None for one per core.
+            pool: where encoders are kept, None for a pool of its own.
         """
         self._index = index
-        self._provider = provider
-        self._threads = threads
-        self._loaded: dict[str, Encoder] = {}
-        self._lock = threading.Lock()
+        self._pool = pool or EncoderPool()
 
     def get(self, field: str) -> Encoder:
         """Return the encoder of a vector field.
@@ -42,10 +79,7 @@ class IndexEncoders:
         """
         spec = load_spec(self._index.source_field(field).model)
         self._index.check_model(field, spec)
-        with self._lock:
-            if spec.name not in self._loaded:
-                self._loaded[spec.name] = load(spec, provider=self._provider, threads=self._threads)
-            return self._loaded[spec.name]
+        return self._pool.get(spec)
 
     def query_inputs(self, field: str) -> tuple[Input, ...]:
         """Return what a query may be for a vector field: its model's towers."""
@@ -54,5 +88,5 @@ class IndexEncoders:
 
     @property
     def truncated(self) -> int:
-        """How many texts were not read to their end so far."""
-        return sum(getattr(encoder, "truncated", 0) for encoder in self._loaded.values())
+        """How many texts the pool's models did not read to their end so far."""
+        return self._pool.truncated

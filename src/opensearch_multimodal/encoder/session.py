@@ -15,6 +15,7 @@ import onnxruntime
 from ..errors import EnvironmentProblem, InvalidInput
 from ..models.onnx_file import signature_of, tower_of
 from ..types import FloatArray, Input
+from .pacing import pace
 
 __all__ = ["PROVIDERS", "OnnxSession", "ProviderWarning"]
 
@@ -85,7 +86,8 @@ class OnnxSession:
     def run(self, feed: Mapping[str, npt.NDArray[Any]]) -> FloatArray:
         """Return the output, float32, for the inputs in ``feed``; those that the model lacks are left out."""
         typed = {name: np.asarray(feed[name], dtype=dtype) for name, dtype in self._dtypes.items()}
-        [result] = self._session.run([self._output], typed)
+        with pace():
+            [result] = self._session.run([self._output], typed)
         return np.asarray(result, dtype=np.float32)
 
 

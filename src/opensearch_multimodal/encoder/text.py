@@ -28,11 +28,13 @@ class UnencodableInput(InvalidInput):
 
     Attributes:
         index: its position in the batch.
+        reason: why, quoting nothing of it.
     """
 
     def __init__(self, field: str, index: int, reason: str) -> None:
         """Name the input and say why."""
         self.index = index
+        self.reason = reason
         super().__init__(f"{field}[{index}]: {reason}")
 
 

@@ -1,4 +1,4 @@
-"""Fill the vector fields of records: run each model once, derive the rest, and write JSON lines."""
+"""Fill the vector fields of records and write them as JSON lines."""
 
 from __future__ import annotations
 
@@ -11,13 +11,10 @@ from typing import Any
 
 import orjson
 
-from .. import fde, wire
-from ..binarize import sign_codes
-from ..encoder import IndexEncoders
+from ..encoder import FieldEncoder, IndexEncoders
 from ..errors import InvalidInput
-from ..mappings import BinaryField, FdeField, IndexDescription, SourceField, fde_parameters
+from ..mappings import IndexDescription
 from ..sources import Record
-from ..types import Encoder, check_multi_vector, check_vector
 
 __all__ = ["EncodedRecord", "RecordEncoder"]
 
@@ -55,21 +52,16 @@ class RecordEncoder:
         Raises:
             ModelMismatch: a model at hand is not the one that the index was made for.
         """
-        self._index = index
+        self._fields = FieldEncoder(index, encoders)
         self._keep_images = keep_images
         self.other_cpu_seconds = 0.0
-        self._sources = {
-            name: (field, encoders.get(name))
-            for name, field in index.meta.fields.items()
-            if isinstance(field, SourceField)
-        }
         if keep_images and "image" not in index.properties:
             raise InvalidInput(f"keep-images: index '{index.name}' has no field 'image'")
 
     @property
     def reads_images(self) -> bool:
         """Whether page images are needed at all."""
-        return self._keep_images or any(field.input == "image" for field, _ in self._sources.values())
+        return self._keep_images or self._fields.reads_images
 
     def encode(self, records: Sequence[Record]) -> list[EncodedRecord]:
         """Encode a batch; a record that cannot be encoded fails alone.
@@ -86,12 +78,7 @@ class RecordEncoder:
         return [encoded for record in records for encoded in self.encode([record])]
 
     def _encode(self, records: Sequence[Record]) -> list[EncodedRecord]:
-        vectors: list[dict[str, Any]] = [{} for _ in records]
-        for name, (field, encoder) in self._sources.items():
-            chosen, encoded = _run(encoder, field, records)
-            for position, vector in zip(chosen, encoded, strict=True):
-                if len(vector):  # a model may leave no token vectors of a text
-                    vectors[position][name] = _check(name, vector, field, encoder.dimension)
+        vectors = self._fields.encode(records)
         started = time.thread_time()
         encoded = [
             EncodedRecord(record, self._lines(record, found))
@@ -103,13 +90,7 @@ class RecordEncoder:
         return encoded
 
     def _lines(self, record: Record, vectors: dict[str, Any]) -> bytes:
-        body = _plain_fields(record)
-        for name, field in self._index.meta.fields.items():
-            if isinstance(field, SourceField):
-                if name in vectors:
-                    body[name] = vectors[name] if field.encoding is None else _packed(vectors[name], field)
-            elif field.derived_from in vectors:
-                body[name] = _derive(vectors[field.derived_from], field)
+        body = _plain_fields(record) | self._fields.values(vectors)
         if self._keep_images and record.image is not None:
             body["image"] = _png(record)
         action = {"index": {"_id": record.id}}
@@ -117,36 +98,6 @@ class RecordEncoder:
             return orjson.dumps(action) + b"\n" + orjson.dumps(body, option=_JSON) + b"\n"
         except orjson.JSONEncodeError as error:
             raise InvalidInput(f"metadata: cannot be written as JSON: {error}") from error
-
-
-def _run(encoder: Encoder, field: SourceField, records: Sequence[Record]) -> tuple[list[int], Any]:
-    """Encode the records that have the field's input; return their positions and the vectors."""
-    if field.input == "image":
-        images = [(i, record.image) for i, record in enumerate(records) if record.image is not None]
-        return [i for i, _ in images], encoder.encode_pages([image for _, image in images]) if images else []
-    chosen = [i for i, record in enumerate(records) if record.text.strip()]
-    texts = [_text_to_encode(records[i]) for i in chosen]
-    return chosen, encoder.encode_passages(texts) if texts else []
-
-
-def _text_to_encode(record: Record) -> str:
-    """Return what text models read of a record: its title, then its text."""
-    return f"{record.title}\n{record.text}" if record.title else record.text
-
-
-def _check(name: str, vector: Any, field: SourceField, dimension: int) -> Any:
-    return (check_multi_vector if field.encoding else check_vector)(name, vector, dimension)
-
-
-def _packed(vectors: Any, field: SourceField) -> str:
-    return base64.b64encode(wire.pack(vectors, field.encoding or "int8")).decode("ascii")
-
-
-def _derive(source: Any, field: BinaryField | FdeField) -> Any:
-    if isinstance(field, BinaryField):
-        return sign_codes(source[None, :])[0]
-    parameters = fde_parameters(field)
-    return fde.quantize_document(fde.encode_document(source, parameters))
 
 
 def _plain_fields(record: Record) -> dict[str, Any]:

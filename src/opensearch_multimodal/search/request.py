@@ -31,6 +31,7 @@ class Request:
         filter: a query in OpenSearch's query DSL that every result must match, or None.
         overrides: parts of the profile to change for this search; None as a value leaves a stage out.
         fetch: also fetch source, snippet and link of every hit.
+        preference: which shard copies answer, None for a random one.
     """
 
     query_text: str | None = None
@@ -40,6 +41,7 @@ class Request:
     filter: Mapping[str, Any] | None = None
     overrides: Mapping[str, Any] | None = None
     fetch: bool = True
+    preference: str | None = None
 
     def check(self) -> None:
         """Refuse what cannot be searched for.

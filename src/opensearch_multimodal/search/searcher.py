@@ -12,7 +12,7 @@ import numpy as np
 
 from ..blas import single_threaded
 from ..client import Cluster
-from ..encoder import IndexEncoders
+from ..encoder import EncoderPool, IndexEncoders
 from ..errors import ClusterRejected, InvalidInput
 from ..mappings import IndexDescription, Profile, describe
 from ..types import Candidate, FloatArray
@@ -43,15 +43,14 @@ class Searcher:
     """
 
     def __init__(
-        self, cluster: Cluster, index: str, *, provider: str = "cpu", threads: int | None = None
+        self, cluster: Cluster, index: str | IndexDescription, encoders: EncoderPool | None = None
     ) -> None:
         """Read what the index says of itself; models are loaded with the first query that needs them.
 
         Args:
             cluster: the cluster.
-            index: an index, alias or pattern.
-            provider: ONNX Runtime execution provider.
-            threads: threads per model, None for one per core.
+            index: an index, alias or pattern, several of them with commas; or what was read of it before.
+            encoders: where encoders are kept, None for a pool of its own.
 
         Raises:
             InvalidInput: the index does not describe its vectors.
@@ -59,8 +58,10 @@ class Searcher:
             ClusterError: the cluster did not answer, or there is no such index.
         """
         self._cluster = cluster
-        self.index: IndexDescription = describe(index, cluster.get_index(index))
-        self._encoders = IndexEncoders(self.index, provider=provider, threads=threads)
+        self.index = (
+            index if isinstance(index, IndexDescription) else describe(index, cluster.get_index(index))
+        )
+        self._encoders = IndexEncoders(self.index, encoders)
 
     @property
     def profiles(self) -> list[str]:
@@ -77,6 +78,7 @@ class Searcher:
         filter: Mapping[str, Any] | None = None,
         overrides: Mapping[str, Any] | None = None,
         fetch: bool = True,
+        preference: str | None = None,
     ) -> SearchResult:
         """Return the k best records with their sources and an account of every stage.
 
@@ -88,13 +90,14 @@ class Searcher:
             filter: a query in OpenSearch's query DSL that every result must match.
             overrides: parts of the profile to change for this search.
             fetch: False gives ids and scores only, without sources, snippets and links.
+            preference: which shard copies answer; all stages use the same, a random one unless given.
 
         Raises:
             InvalidInput: the request is wrong, or no retriever of the profile can read it.
             ModelMismatch: a model at hand did not make the index's vectors.
             ClusterError: the cluster failed.
         """
-        request = Request(query_text, query_image, profile, k, filter, overrides, fetch)
+        request = Request(query_text, query_image, profile, k, filter, overrides, fetch, preference)
         with single_threaded():
             return _Query(self._cluster, self.index, self._encoders, request).run()
 
@@ -109,7 +112,7 @@ class _Query:
         self._encoders = encoders
         self._request = request
         self._profile: Profile = request.resolve_profile(index)
-        self._preference = uuid.uuid4().hex
+        self._preference = request.preference or uuid.uuid4().hex
         self._timings: dict[str, float] = {}
         self._notes: list[str] = []
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import threading
 import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -17,7 +18,7 @@ from . import ocr
 from .options import SourceOptions
 from .records import CannotRead, Document, Found, Record, Unreadable, os_reason, record_id
 
-__all__ = ["MAX_SIDE", "SUFFIXES", "ImageDocument", "open_image"]
+__all__ = ["MAX_SIDE", "SUFFIXES", "ImageDocument", "open_image", "read_image"]
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"})
 
@@ -80,6 +81,16 @@ def open_image(found: Found, options: SourceOptions) -> ImageDocument:
     return ImageDocument(found.document_id, found.path, found.root, sha256, ids, found, options)
 
 
+def read_image(data: bytes, options: SourceOptions) -> Image.Image:
+    """Return the first frame of an image file's bytes: upright, RGB on white, at most `MAX_SIDE` long.
+
+    Raises:
+        CannotRead: of another format, damaged, or of more pixels than the limit, which is known before any
+            is decoded.
+    """
+    return _decode(io.BytesIO(data), 0, options)
+
+
 @contextmanager
 def _pillow() -> Iterator[None]:
     """Lift Pillow's own pixel limit, since ours is checked instead, and turn its many errors into ours."""
@@ -130,9 +141,9 @@ def _check_pixels(image: Image.Image, options: SourceOptions) -> None:
         raise CannotRead(f"{size} are over the limit of {limit:,} (option max_pixels)")
 
 
-def _decode(path: Path, frame: int, options: SourceOptions) -> Image.Image:
+def _decode(file: Path | IO[bytes], frame: int, options: SourceOptions) -> Image.Image:
     """Return a frame upright, in RGB on white, at most `MAX_SIDE` long."""
-    with _pillow(), Image.open(path, formats=_FORMATS) as image:
+    with _pillow(), Image.open(file, formats=_FORMATS) as image:
         if frame:
             image.seek(frame)
         _check_pixels(image, options)

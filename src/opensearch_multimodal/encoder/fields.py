@@ -1,0 +1,122 @@
+"""The vector fields of one index: run each model once, derive the rest."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .. import fde, wire
+from ..binarize import sign_codes
+from ..mappings import BinaryField, FdeField, IndexDescription, SourceField, fde_parameters
+from ..types import Encoder, check_multi_vector, check_vector
+from .index import IndexEncoders
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["Content", "FieldEncoder"]
+
+
+class Content(Protocol):
+    """What models read of a record."""
+
+    @property
+    def title(self) -> str:
+        """Its title, may be empty."""
+        ...
+
+    @property
+    def text(self) -> str:
+        """Its text, may be empty."""
+        ...
+
+    @property
+    def image(self) -> Image | None:
+        """Its page image."""
+        ...
+
+
+class FieldEncoder:
+    """Fills every vector field that an index describes."""
+
+    def __init__(self, index: IndexDescription, encoders: IndexEncoders) -> None:
+        """Load and check the models that the index names.
+
+        Raises:
+            ModelMismatch: a model at hand is not the one that the index was made for.
+        """
+        self._fields = index.meta.fields
+        self._sources = {
+            name: (field, encoders.get(name))
+            for name, field in index.meta.fields.items()
+            if isinstance(field, SourceField)
+        }
+
+    @property
+    def reads_images(self) -> bool:
+        """Whether a model reads page images."""
+        return any(field.input == "image" for field, _ in self._sources.values())
+
+    def encode(self, contents: Sequence[Content]) -> list[dict[str, Any]]:
+        """Run the models.
+
+        Returns:
+            Per content: vector field with a model → its vector (d,) or multi-vector (n, d). A field is absent
+            where the content has nothing for it: blank text, no image, text that leaves no token vectors.
+
+        Raises:
+            InvalidInput: one of the contents cannot be encoded.
+        """
+        vectors: list[dict[str, Any]] = [{} for _ in contents]
+        for name, (field, encoder) in self._sources.items():
+            chosen, encoded = _run(encoder, field, contents)
+            for position, vector in zip(chosen, encoded, strict=True):
+                if len(vector):
+                    vectors[position][name] = _check(name, vector, field, encoder.dimension)
+        return vectors
+
+    def values(self, vectors: Mapping[str, Any]) -> dict[str, Any]:
+        """Return field → value as the index takes it, derived fields included.
+
+        Args:
+            vectors: of one content, from `encode`.
+        """
+        values: dict[str, Any] = {}
+        for name, field in self._fields.items():
+            if isinstance(field, SourceField):
+                if name in vectors:
+                    values[name] = vectors[name] if field.encoding is None else _packed(vectors[name], field)
+            elif field.derived_from in vectors:
+                values[name] = _derive(vectors[field.derived_from], field)
+        return values
+
+
+def _run(encoder: Encoder, field: SourceField, contents: Sequence[Content]) -> tuple[list[int], Any]:
+    """Encode the contents that have the field's input; return their positions and the vectors."""
+    if field.input == "image":
+        images = [(i, content.image) for i, content in enumerate(contents) if content.image is not None]
+        return [i for i, _ in images], encoder.encode_pages([image for _, image in images]) if images else []
+    chosen = [i for i, content in enumerate(contents) if content.text.strip()]
+    texts = [_text_to_encode(contents[i]) for i in chosen]
+    return chosen, encoder.encode_passages(texts) if texts else []
+
+
+def _text_to_encode(content: Content) -> str:
+    """Return what text models read of a record: its title, then its text."""
+    return f"{content.title}\n{content.text}" if content.title else content.text
+
+
+def _check(name: str, vector: Any, field: SourceField, dimension: int) -> Any:
+    return (check_multi_vector if field.encoding else check_vector)(name, vector, dimension)
+
+
+def _packed(vectors: Any, field: SourceField) -> str:
+    return base64.b64encode(wire.pack(vectors, field.encoding or "int8")).decode("ascii")
+
+
+def _derive(source: Any, field: BinaryField | FdeField) -> Any:
+    if isinstance(field, BinaryField):
+        return sign_codes(source[None, :])[0]
+    parameters = fde_parameters(field)
+    return fde.quantize_document(fde.encode_document(source, parameters))
