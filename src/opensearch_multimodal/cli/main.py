@@ -25,6 +25,7 @@ _COMMANDS = {
     "ingest": ".ingest",
     "models": ".models",
     "search": ".search",
+    "serve": ".serve",
     "server": ".server",
 }
 """Command name → module below this package that holds a click command of the same name.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,13 +14,71 @@ import click
 from ..client import Cluster
 from ..errors import EnvironmentProblem, InvalidInput
 
-__all__ = ["cluster_options", "model_options", "parse_assignments", "parse_choices", "parse_object"]
+__all__ = [
+    "Access",
+    "access_options",
+    "cluster_options",
+    "model_options",
+    "parse_assignments",
+    "parse_choices",
+    "parse_object",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What the options say of a cluster.
+
+    Attributes:
+        url: the cluster, None for the embedded server.
+        user: user name.
+        password: its password.
+        ca_file: PEM file of the authority that signed the cluster's certificate.
+        verify: whether the certificate is checked.
+        data: data folder of the embedded server, None for the default one.
+    """
+
+    url: str | None
+    user: str | None
+    password: str | None = field(repr=False)
+    ca_file: str | None
+    verify: bool
+    data: Path | None
+
+    def find_url(self) -> str:
+        """Return the cluster's URL.
+
+        Raises:
+            EnvironmentProblem: none is named and no embedded server is running.
+        """
+        return self.url or _embedded_url(self.data)
+
+
 def cluster_options(command: F) -> F:
     """Add the options that name a cluster; the command receives a `Cluster` as ``cluster``."""
+
+    @access_options
+    @functools.wraps(command)
+    def wrapper(*args: Any, access: Access, **kwargs: Any) -> Any:
+        cluster = Cluster(
+            access.find_url(),
+            user=access.user,
+            password=access.password,
+            ca_file=access.ca_file,
+            verify=access.verify,
+        )
+        try:
+            return command(*args, cluster=cluster, **kwargs)
+        finally:
+            cluster.close()
+
+    return wrapper  # type: ignore[return-value]
+
+
+def access_options(command: F) -> F:
+    """Add the options that name a cluster; the command receives what they say as ``access``."""
 
     @click.option(
         "--url",
@@ -53,13 +112,8 @@ def cluster_options(command: F) -> F:
         data: Path | None,
         **kwargs: Any,
     ) -> Any:
-        cluster = Cluster(
-            url or _embedded_url(data), user=user, password=password, ca_file=ca_file, verify=not insecure
-        )
-        try:
-            return command(*args, cluster=cluster, **kwargs)
-        finally:
-            cluster.close()
+        access = Access(url, user, password, ca_file, not insecure, data)
+        return command(*args, access=access, **kwargs)
 
     return wrapper  # type: ignore[return-value]
 
