@@ -88,7 +88,7 @@ class Service:
         self.encoding.check(asked)
         job = _job(asked.deadline_ms, self.settings.limits.encode_seconds)
         lane = self.query_lane if asked.task == "query" else self.passage_lane
-        answer = await lane.run(lambda: _dump(self.encoding.run(asked, job)), job, _gone(request))
+        answer = await lane.run(lambda: _dump(self.encoding.run(asked, job)), job, partial(_gone, request))
         self.metrics.stages("encode", job.timings_ms)
         return _json(answer)
 
@@ -117,7 +117,7 @@ class Service:
         answer = await self.search_lane.run(
             lambda: searching.run(asked, job, caller.authorization, fetch=route == "search"),
             job,
-            _gone(request),
+            partial(_gone, request),
         )
         self.metrics.stages(route, job.timings_ms)
         headers = {"warning": '299 - "degraded: bm25"'} if answer["degraded"] else None

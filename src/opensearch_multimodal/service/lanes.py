@@ -1,7 +1,7 @@
 """Lanes: who works at what at a time, who waits, and who has to come again.
 
-Searches, encoding of queries and encoding of passages have a lane each, so that none of them fills the threads
-of another. What they share is the processor: between two batches of passages, queries go first.
+Searches, encoding of queries and encoding of passages have a lane each, so that none fills the threads of
+another. What they share is the processor: between two batches of passages, queries go first.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -104,13 +104,13 @@ class Lane:
         self._lock = threading.Lock()
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
 
-    async def run(self, work: Callable[[], T], job: Job, gone: Awaitable[None]) -> T:
+    async def run(self, work: Callable[[], T], job: Job, gone: Callable[[], Coroutine[Any, Any, None]]) -> T:
         """Do ``work`` in a thread of the lane and return what it gives.
 
         Args:
             work: calls `Job.check` from time to time.
             job: whose deadline ends the waiting; the work itself ends at its next check.
-            gone: done when the caller has gone.
+            gone: awaited meanwhile; returns when the caller has gone.
 
         Raises:
             Refusal: the queue is full, or the deadline has passed.
@@ -120,12 +120,15 @@ class Lane:
                 self._metrics.rejected(self.name)
                 raise busy(f"{self.name}: {self._most} calls are running or waiting")
             self._jobs.add(job)
-        self._metrics.waiting(self.name, 1)
-        future = self._executor.submit(self._work, work, job)
+            self._metrics.waiting(self.name, 1)
+        try:
+            future = self._executor.submit(self._work, work, job)
+        except RuntimeError:  # the executor was shut down
+            raise busy("the service is stopping") from None
         future.add_done_callback(lambda done: self._leave(done, job))
         result = asyncio.wrap_future(future)
         result.add_done_callback(_retrieve)
-        left = asyncio.ensure_future(gone)
+        left = asyncio.ensure_future(gone())
         try:
             both: set[asyncio.Future[Any]] = {result, left}
             await asyncio.wait(both, timeout=job.remaining, return_when=asyncio.FIRST_COMPLETED)
