@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from ..errors import InvalidInput, MissingExtra
 from .options import Access, access_options, model_options
+
+if TYPE_CHECKING:
+    from ..service import ServiceSettings
 
 __all__ = ["serve"]
 
 _TOKEN_VARIABLE = "OSMM_SERVICE_TOKEN"  # noqa: S105 - a variable's name
+_EXTRA = ("prometheus_client", "starlette", "uvicorn")
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -152,8 +159,9 @@ def serve(
 
     SIGTERM ends it in order: /health/ready says 503, calls in flight are answered, then it stops.
     """
+    if any(importlib.util.find_spec(name) is None for name in _EXTRA):
+        raise MissingExtra("the service", "service")
     from .. import service
-    from ..errors import InvalidInput
 
     tokens = service.read_tokens(token_file, os.environ.get(_TOKEN_VARIABLE))
     service.check_exposure(host, tokens, allow_anonymous=allow_anonymous)
@@ -200,10 +208,7 @@ def serve(
     service.serve(settings, host=host, port=port, workers=workers, ready=ready)
 
 
-def _print_banner(url: str, settings: object, workers: int) -> None:
-    from ..service import ServiceSettings
-
-    assert isinstance(settings, ServiceSettings)  # noqa: S101 - imported late, for the type only
+def _print_banner(url: str, settings: ServiceSettings, workers: int) -> None:
     cluster = settings.cluster
     click.echo(f"The service answers at {url} ({workers} worker{'s' if workers > 1 else ''})")
     click.echo(f"  cluster  {cluster.connect(1).url if cluster else 'none: it only encodes'}")

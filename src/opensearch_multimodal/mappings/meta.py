@@ -68,7 +68,7 @@ class FdeField(_Record):
 
 
 def _kind(value: Any) -> str:
-    keys = value if isinstance(value, Mapping) else vars(value)
+    keys = value if isinstance(value, Mapping) else getattr(value, "__dict__", {})
     if "derived_from" not in keys:
         return "source_field"
     return "binary_field" if "transform" in keys else "fde_field"

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from .refusal import Refusal
 
 __all__ = [
+    "ContentInput",
     "EncodeFields",
     "EncodeModel",
     "EncodeRequest",
@@ -17,11 +18,17 @@ __all__ = [
     "EncodedFields",
     "EncodedModel",
     "ErrorResponse",
+    "FullHit",
     "Health",
+    "Model",
     "Models",
+    "Problem",
     "RankRequest",
     "RankResponse",
+    "RankedHit",
     "SearchResponse",
+    "Values",
+    "Vectors",
     "check_depth",
     "parse",
 ]

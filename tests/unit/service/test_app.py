@@ -205,7 +205,7 @@ _FIELD = st.fixed_dictionaries(
         "seed": st.integers(-1, 3),
     },
 )
-_INPUT = st.fixed_dictionaries({}, optional={name: _JSON for name in ("text", "title", "image")})
+_INPUT = st.fixed_dictionaries({}, optional=dict.fromkeys(("text", "title", "image"), _JSON))
 _ENCODE = st.fixed_dictionaries(
     {},
     optional={
@@ -220,10 +220,9 @@ _ENCODE = st.fixed_dictionaries(
 )
 _RANK = st.fixed_dictionaries(
     {"indices": st.lists(st.sampled_from(["x", "_all", "a/b", "-x", "*"]), max_size=2) | _JSON},
-    optional={
-        name: _JSON
-        for name in ("query_text", "query_image", "profile", "k", "filter", "overrides", "preference")
-    },
+    optional=dict.fromkeys(
+        ("query_text", "query_image", "profile", "k", "filter", "overrides", "preference"), _JSON
+    ),
 )
 
 

@@ -139,7 +139,7 @@ def test_pages_and_images_as_queries(client: TestClient, visual: str) -> None:
 def test_images_and_texts_in_one_call_each_get_what_is_theirs(client: TestClient, visual: str) -> None:
     described = fields() | {
         "page_vectors": {
-            "model": visual, "input": "image", "encoding": "int8", "fingerprint": load_spec(visual).fingerprint
+            "model": visual, "input": "image", "encoding": "int8", "fingerprint": load_spec(visual).fingerprint  # noqa: E501
         }
     }  # fmt: skip
     inputs = [{"text": "alpha"}, {"image": png()}, {"text": "beta", "image": png()}, {"image": "!"}]

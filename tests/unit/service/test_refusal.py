@@ -41,12 +41,9 @@ def test_errors_map(error: Exception, status: int, kind: str) -> None:
 
 
 def test_a_filter_that_the_cluster_refused_is_the_callers_mistake_and_not_quoted() -> None:
-    try:
-        raise errors.InvalidInput(f"filter: {SECRET}") from errors.ClusterRejected(
-            SECRET, status=400, kind="parsing_exception"
-        )
-    except errors.InvalidInput as error:
-        refusal = refusal_of(error)
+    error = errors.InvalidInput(f"filter: {SECRET}")
+    error.__cause__ = errors.ClusterRejected(SECRET, status=400, kind="parsing_exception")
+    refusal = refusal_of(error)
     assert refusal.reason == "filter: the cluster refused it (400 parsing_exception)"
 
 
