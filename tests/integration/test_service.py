@@ -500,6 +500,22 @@ def test_two_workers_add_up_their_metrics(home: Path) -> None:
         assert pages == {40.0}
 
 
+def test_nobody_works_for_a_caller_that_has_gone(home: Path) -> None:
+    with serving("--encode-only", "--model", tiny_index.TOKENS) as running:
+        text = " ".join(["alpha"] * 18_000)
+        call = {"model": tiny_index.TOKENS, "task": "passage", "inputs": [{"text": text}] * 4}
+        with httpx.Client(base_url=running.url) as impatient, pytest.raises(httpx.ReadTimeout):
+            impatient.post("/v1/encode", json=call, timeout=0.05)
+        deadline = time.monotonic() + 30
+        gone = 'osmm_requests_total{route="/v1/encode",status="499"}'
+        while metric(running, gone) < 1 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert metric(running, gone) == 1
+        while metric(running, "osmm_lane_running") and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert metric(running, "osmm_lane_running") == 0
+
+
 def test_what_is_too_much_is_told_to_come_again(home: Path) -> None:
     with serving("--encode-only", "--queue", "1", "--model", tiny_index.TOKENS) as running:
         with ThreadPoolExecutor(12) as threads:

@@ -102,7 +102,9 @@ def test_every_command_answers_help(python: Path) -> None:
         "print(json.dumps({n: c.get_short_help_str() for n, c in found.items()}))",
     )
     commands = json.loads(out)
-    assert {"demo", "doctor", "evaluate", "index", "ingest", "models", "search", "server"} <= set(commands)
+    assert {"demo", "doctor", "evaluate", "index", "ingest", "models", "search", "serve", "server"} <= set(
+        commands
+    )
     assert all(commands.values())
 
 
@@ -126,3 +128,17 @@ def test_missing_extra_is_named(python: Path) -> None:
         "print(MissingExtra('reading scanned pages', 'ocr'))",
     )
     assert "opensearch-multimodal[ocr]" in out
+
+
+def test_the_service_without_its_extra_is_one_sentence(python: Path) -> None:
+    run(python, "-c", "import starlette", code=1)
+    done = subprocess.run(
+        [str(python), "-c", "from opensearch_multimodal.cli import main; main()", "serve", "--encode-only"],
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "opensearch-multimodal[service]" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -68,10 +68,11 @@ class ServiceLimits:
     in_flight: int = 512
 
     def __post_init__(self) -> None:
-        """Refuse limits below 1; only the queue may be 0."""
+        """Refuse limits that let nothing through; only the queue may be 0."""
         for name in self.__slots__:
-            if getattr(self, name) < (name != "queue"):
-                raise InvalidInput(f"{name}: {getattr(self, name)} is too small")
+            value = getattr(self, name)
+            if value < 0 or (value == 0 and name != "queue"):
+                raise InvalidInput(f"{name}: {value} is too small")
 
 
 @dataclass(frozen=True, slots=True)

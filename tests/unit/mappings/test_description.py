@@ -56,6 +56,7 @@ def test_derived_fields_are_scored_by_their_source(body: dict[str, Any]) -> None
         (lambda m: m.update(extra=1), "extra"),
         (lambda m: m.update(version=2), "version"),
         (lambda m: m["fields"]["dense"].update(inptu="text"), "fields.dense.inptu"),
+        (lambda m: m["fields"].update(dense=None), "fields.dense"),
         (lambda m: m["fields"]["fde"].update(simhash_bits=99), "fields.fde.simhash_bits"),
         (lambda m: m["profiles"]["gqr"].update(rerank={}), "profiles.gqr.rerank"),
         (lambda m: m["profiles"]["bm25"]["retrievers"][0].update(k=0), "retrievers.0.k"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Callable
@@ -270,6 +271,52 @@ def test_nothing_that_was_sent_is_logged_or_sent_back(
     ours = [record.getMessage() for record in caplog.records if record.name.startswith("opensearch")]
     written = capfd.readouterr()
     assert SECRET not in "".join([*ours, *(answer.text for answer in answers), written.out, written.err])
+
+
+def call_app(start: Start, receive: Callable[[], Any], **options: Any) -> tuple[int, dict[str, Any]]:
+    """Send a call to the ASGI application itself; return status and error."""
+    app = start(**options).app
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http", "method": "POST", "path": "/v1/encode", "headers": [], "query_string": b"",
+        "http_version": "1.1", "scheme": "http",
+    }  # fmt: skip
+    asyncio.run(app(scope, receive, send))  # type: ignore[arg-type]
+    body = b"".join(message.get("body", b"") for message in sent)
+    return sent[0]["status"], orjson.loads(body)["error"] if body else {}
+
+
+def test_a_body_that_does_not_come(start: Start) -> None:
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    status, error = call_app(start, never, limits=ServiceLimits(body_seconds=0.05))
+    assert (status, error["type"]) == (408, "timed_out")
+
+
+def test_a_caller_that_goes_before_the_body_has_come(start: Start) -> None:
+    async def gone() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    assert call_app(start, gone)[0] == 499
+
+
+def test_an_unforeseen_failure_is_logged_without_its_message(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError(SECRET)
+
+    monkeypatch.setattr(client.app._service.encoding, "run", fail)  # type: ignore[attr-defined]
+    answer = client.post("/v1/encode", json=encode("alpha"))
+    assert answer.status_code == 500
+    assert "RuntimeError" in answer.text
+    assert "RuntimeError at fail" in caplog.text
+    assert SECRET not in answer.text + caplog.text
 
 
 def test_settings_show_no_secrets() -> None:
