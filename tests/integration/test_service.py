@@ -444,6 +444,18 @@ def test_sigterm_under_load_answers_what_is_in_flight(home: Path, workers: str) 
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_call_that_never_ends_does_not_hold_up_the_end(home: Path, workers: str) -> None:
+    with serving("--encode-only", "--workers", workers, "--grace", "1") as running:
+        address = httpx.URL(running.url)
+        with socket.create_connection((address.host, address.port)) as silent:
+            silent.sendall(b"POST /v1/encode HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{")
+            while metric(running, "osmm_requests_in_flight") < 2:
+                time.sleep(0.02)
+            assert running.stop(seconds=20) == 0
+        assert "Traceback" not in running.written()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
 def test_ctrl_c_ends_it_without_a_traceback(home: Path, workers: str) -> None:
     with serving("--encode-only", "--workers", workers, "--drain", "60") as running:
         children = psutil.Process(running.process.pid).children(recursive=True)
@@ -501,11 +513,14 @@ def test_two_workers_add_up_their_metrics(home: Path) -> None:
 
 
 def test_nobody_works_for_a_caller_that_has_gone(home: Path) -> None:
-    with serving("--encode-only", "--model", tiny_index.TOKENS) as running:
-        text = " ".join(["alpha"] * 18_000)
-        call = {"model": tiny_index.TOKENS, "task": "passage", "inputs": [{"text": text}] * 4}
+    with serving("--encode-only", "--model", tiny_index.TOKENS, "--max-text-chars", "900000") as running:
+        call = {
+            "model": tiny_index.TOKENS,
+            "task": "passage",
+            "inputs": [{"text": " ".join(["alpha"] * 150_000)}] * 4,
+        }
         with httpx.Client(base_url=running.url) as impatient, pytest.raises(httpx.ReadTimeout):
-            impatient.post("/v1/encode", json=call, timeout=0.05)
+            impatient.post("/v1/encode", json=call, timeout=0.1)
         deadline = time.monotonic() + 30
         gone = 'osmm_requests_total{route="/v1/encode",status="499"}'
         while metric(running, gone) < 1 and time.monotonic() < deadline:

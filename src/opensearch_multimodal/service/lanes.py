@@ -132,6 +132,8 @@ class Lane:
         try:
             both: set[asyncio.Future[Any]] = {result, left}
             await asyncio.wait(both, timeout=job.remaining, return_when=asyncio.FIRST_COMPLETED)
+            if result.cancelled():
+                raise busy("the service is stopping")
             if result.done():
                 return result.result()
         finally:

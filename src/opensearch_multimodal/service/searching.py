@@ -141,9 +141,12 @@ class SearchService:
             if current.index == known.index:
                 raise
         else:
-            if {hit.index for hit in result.hits} <= set(known.index.indices):
+            foreign = {hit.index for hit in result.hits} - set(known.index.indices)
+            if not foreign and (result.hits or known.read > job.started):
                 return result
             current = self.descriptions.get(indices, since=time.monotonic())
+            if not foreign and current.index == known.index:
+                return result
         return once(current.index)
 
 

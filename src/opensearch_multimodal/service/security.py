@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import EnvironmentProblem, InvalidInput
-from .refusal import unauthorized
+from .refusal import Refusal, unauthorized
 
 __all__ = ["TOKEN_HEADER", "Caller", "check_exposure", "identify", "read_tokens"]
 
@@ -93,11 +93,14 @@ def identify(headers: Mapping[str, str], tokens: Sequence[str]) -> Caller:
         tokens: those that open the service; none: everybody may come in.
 
     Raises:
-        Refusal: the token is missing or wrong.
+        Refusal: the token is missing or wrong; or there is none to ask for and a browser sends the request,
+            as any page that somebody looks at could make it do.
     """
     authorization = headers.get("authorization")
     given = headers.get(TOKEN_HEADER)
     if not tokens:
+        if "origin" in headers:
+            raise Refusal(403, "unauthorized", "without a token this service does not answer to web pages")
         return Caller(authorization)
     if given is None and authorization and authorization[: len(_BEARER)].lower() == _BEARER:
         given, authorization = authorization[len(_BEARER) :].strip(), None

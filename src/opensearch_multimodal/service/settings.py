@@ -14,7 +14,7 @@ __all__ = ["ClusterAccess", "ServiceLimits", "ServiceSettings"]
 class ClusterAccess:
     """How the service reaches the cluster: the arguments of `client.Cluster`."""
 
-    url: str
+    url: str = field(repr=False)  # it may hold a password
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     ca_file: str | None = None

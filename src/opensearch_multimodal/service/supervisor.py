@@ -164,7 +164,7 @@ class _Supervisor:
     def _stop(self) -> None:
         """End all workers as the signal says, and by force those that do not."""
         self._listener.close()
-        self._tell(self._signal or signal.SIGTERM)
+        self._tell(self._signal or signal.SIGINT)  # without a signal a start has failed: no need to drain
         end = time.monotonic() + _SECONDS_BEYOND_GRACE
         end += self._settings.drain_seconds + self._settings.grace_seconds
         for worker in self._workers:

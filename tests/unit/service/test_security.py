@@ -57,6 +57,13 @@ def test_without_a_token_everything_of_the_callers_is_passed_on() -> None:
     assert identify({}, ()).authorization is None
 
 
+def test_a_web_page_needs_a_token() -> None:
+    with pytest.raises(Refusal) as refused:
+        identify({"origin": "http://rebound.example"}, ())
+    assert refused.value.status == 403
+    identify({"origin": "http://rebound.example", "x-multimodal-token": TOKEN}, (TOKEN,))
+
+
 def test_a_token_file_may_hold_two_tokens_for_a_change(tmp_path: Path) -> None:
     path = tmp_path / "token"
     path.write_text(f"{TOKEN}\n\n {NEXT} \n")
