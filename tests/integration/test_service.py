@@ -22,6 +22,7 @@ import httpx
 import psutil
 import pytest
 import tiny_index
+import tiny_models
 from click.testing import CliRunner
 from homes import Recorder
 from secured import PASSWORD, USER, secured
@@ -31,6 +32,8 @@ from opensearch_multimodal.cli import main
 from opensearch_multimodal.client import Cluster
 from opensearch_multimodal.encoder import IndexEncoders
 from opensearch_multimodal.ingest import ingest
+from opensearch_multimodal.mappings import describe
+from opensearch_multimodal.models import DraftOptions, draft_spec, load_spec, save_spec
 from opensearch_multimodal.search import Searcher
 from opensearch_multimodal.sources import SourceOptions
 
@@ -49,15 +52,18 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder / "home"
 
 
-def fill(cluster: Cluster, name: str, folder: Path, texts: list[str], **options: Any) -> None:
-    """Make an index for the tiny models of these texts."""
+def fill(
+    cluster: Cluster, name: str, folder: Path, texts: list[str], body: dict[str, Any] | None = None
+) -> None:
+    """Make an index of these texts, for the tiny models unless its body says otherwise."""
     folder.mkdir(parents=True)
     rows = [
         {"_id": f"r{i}", "title": "", "text": text, "parity": "odd" if i % 2 else "even"}
         for i, text in enumerate(texts)
     ]
     (folder / "corpus.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
-    index = tiny_index.create(cluster, name, **options)
+    cluster.create_index(name, body or tiny_index.body())
+    index = describe(name, cluster.get_index(name))
     ingest(
         cluster, index, [folder], IndexEncoders(index), options=SourceOptions(ocr="off"),
         dead_letters=folder / "dead.jsonl", listener=Recorder(),
@@ -266,17 +272,34 @@ def test_deep_filters(service: Running, index: str) -> None:
 
 
 def test_a_switched_alias_is_seen_at_once(
-    server: Any, cluster: Cluster, home: Path, fresh: Callable[[], str], tmp_path: Path
+    server: Any, cluster: Cluster, fresh: Callable[[], str], tmp_path: Path
 ) -> None:
+    """The new index has another model of the same dimension: the old one's vectors would find the wrong pages."""
+    exported = tmp_path / "exported"
+    exported.mkdir()
+    tiny_models.write_text_model(exported / "model.onnx")
+    tiny_models.write_tokenizer(exported / "tokenizer.json")
+    name = f"tiny-cls-{uuid.uuid4().hex[:8]}"
+    save_spec(draft_spec(exported, name, DraftOptions(kind="dense", pooling="cls")), exported)
+    body = tiny_index.body()
+    body["mappings"]["_meta"]["multimodal"]["fields"]["dense"] |= {
+        "model": name, "fingerprint": load_spec(name).fingerprint
+    }  # fmt: skip
     blue, green, alias = fresh(), fresh(), f"served-alias-{uuid.uuid4().hex[:8]}"
-    fill(cluster, blue, tmp_path / "blue", ["alpha", "beta"])
-    fill(cluster, green, tmp_path / "green", ["gamma", "alpha alpha", "beta beta"])
+    texts = ["alpha", "gamma", "alpha alpha", "beta beta"]
+    fill(cluster, blue, tmp_path / "blue", texts)
+    fill(cluster, green, tmp_path / "green", texts, body)
     cluster.call("POST", "/_aliases", {"actions": [{"add": {"index": blue, "alias": alias}}]})
     with serving("--url", server.url) as running:
-        assert {hit["index"] for hit in rank(running, alias, "alpha")["hits"]} == {blue}
+        before = rank(running, alias, "beta", profile="dense")
+        assert {hit["index"] for hit in before["hits"]} == {blue}
         actions = [{"remove": {"index": blue, "alias": alias}}, {"add": {"index": green, "alias": alias}}]
         cluster.call("POST", "/_aliases", {"actions": actions})
-        assert {hit["index"] for hit in rank(running, alias, "alpha")["hits"]} == {green}
+        after = rank(running, alias, "beta", profile="dense")
+        expected = Searcher(cluster, green).search("beta", profile="dense").hits
+        assert [(hit["index"], hit["id"]) for hit in after["hits"]] == [(h.index, h.id) for h in expected]
+        assert [hit["score"] for hit in after["hits"]] == pytest.approx([h.score for h in expected])
+        assert [hit["score"] for hit in before["hits"]] != pytest.approx([h.score for h in expected])
         meta = cluster.get_index(green)[green]["mappings"]["_meta"]
         meta["multimodal"]["profiles"]["fresh"] = {"retrievers": [{"type": "bm25", "field": "text"}]}
         cluster.update_meta(green, lambda _: meta)
@@ -529,6 +552,29 @@ def test_nobody_works_for_a_caller_that_has_gone(home: Path) -> None:
         while metric(running, "osmm_lane_running") and time.monotonic() < deadline:
             time.sleep(0.02)
         assert metric(running, "osmm_lane_running") == 0
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_client_that_offers_http_2_is_answered(service: Running, together: bool) -> None:
+    body = json.dumps({"model": tiny_index.DENSE, "task": "query", "inputs": [{"text": "alpha"}]}).encode()
+    offer = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABk"
+    head = f"POST /v1/encode HTTP/1.1\r\nHost: x\r\n{offer}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    address = httpx.URL(service.url)
+    with socket.create_connection((address.host, address.port)) as java:
+        java.settimeout(20)
+        for _ in range(2):  # and again on the same connection
+            if together:
+                java.sendall(head + body)
+            else:
+                java.sendall(head)
+                time.sleep(0.1)
+                java.sendall(body)
+            answer = b""
+            while not answer.endswith(b"]}]}"):
+                part = java.recv(65536)
+                assert part, answer
+                answer += part
+            assert answer.startswith(b"HTTP/1.1 200"), answer
 
 
 def test_what_is_too_much_is_told_to_come_again(home: Path) -> None:

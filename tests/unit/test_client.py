@@ -1,6 +1,11 @@
 """The boundary to opensearch-py: every vendor error has one of ours, and credentials never show."""
 
+import base64
 import socket
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import ClassVar
 
 import pytest
 from opensearchpy import exceptions as vendor
@@ -131,3 +136,51 @@ def test_retrying_gives_up_when_patience_ends() -> None:
 
     with pytest.raises(ClusterBusy):
         retrying(busy, patience=0.0, first=0.001)
+
+
+class Heard(BaseHTTPRequestHandler):
+    """Answers everything with {} and keeps the headers."""
+
+    heard: ClassVar[list[str | None]] = []
+
+    def do_GET(self) -> None:
+        self.heard.append(self.headers.get("authorization"))
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_: object) -> None:
+        """Stay silent."""
+
+
+def test_on_somebodys_behalf_ones_own_credentials_stay_at_home() -> None:
+    with HTTPServer(("127.0.0.1", 0), Heard) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            own = Cluster(f"http://127.0.0.1:{server.server_port}", user="me", password="hidden")
+            own.info()
+            own.on_behalf_of("Bearer theirs").info()
+            own.on_behalf_of(None).info()
+            own.info()
+        finally:
+            server.shutdown()
+            thread.join()
+            own.close()
+    mine = "Basic " + base64.b64encode(b"me:hidden").decode()
+    assert Heard.heard == [mine, "Bearer theirs", None, mine]
+    assert own.signs_in
+    assert not own.on_behalf_of(None).signs_in
+
+
+def test_after_the_deadline_nothing_is_sent_or_waited_for() -> None:
+    with socket.socket() as hung:
+        hung.bind(("127.0.0.1", 0))
+        hung.listen()
+        cluster = Cluster(f"http://127.0.0.1:{hung.getsockname()[1]}")
+        with pytest.raises(ClusterTimeout, match="did not answer in time"):
+            cluster.on_behalf_of(None, deadline=time.monotonic() + 0.1).info()
+        with pytest.raises(ClusterTimeout, match="is over"):
+            cluster.on_behalf_of(None, deadline=time.monotonic()).info()

@@ -76,6 +76,8 @@ def work(settings: ServiceSettings, listener: socket.socket, ready: Callable[[],
         config = uvicorn.Config(
             create_app(service),
             backlog=BACKLOG,
+            ws="none",
+            http="h11",  # httptools loses the body of a request that offers h2c, as Java's client does
             lifespan="on",
             log_config=None,
             access_log=False,
