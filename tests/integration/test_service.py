@@ -274,7 +274,7 @@ def test_deep_filters(service: Running, index: str) -> None:
 def test_a_switched_alias_is_seen_at_once(
     server: Any, cluster: Cluster, fresh: Callable[[], str], tmp_path: Path
 ) -> None:
-    """The new index has another model of the same dimension: the old one's vectors would find the wrong pages."""
+    """The new index has another model of the same dimension: vectors of the old one would rank wrongly."""
     exported = tmp_path / "exported"
     exported.mkdir()
     tiny_models.write_text_model(exported / "model.onnx")
