@@ -1,10 +1,19 @@
 from __future__ import annotations
 
+import base64
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from opensearch_multimodal import wire
 from opensearch_multimodal.errors import InvalidInput
 from opensearch_multimodal.maxsim import MaxSimTracker, Stacked, maxsim, stack
+
+GOLDEN = json.loads(
+    (Path(__file__).parents[1] / "golden" / "maxsim" / "scores.json").read_text(encoding="utf-8")
+)
 
 
 def unit(generator, *shape):
@@ -23,6 +32,14 @@ def test_score_is_the_sum_of_maxima():
     scores = maxsim(query, [near, far])
     assert scores.dtype == np.float32
     np.testing.assert_allclose(scores, [1.0 + 0.8, -1.0 + -0.6], rtol=1e-6)
+
+
+@pytest.mark.parametrize("case", GOLDEN, ids=lambda case: case["name"])
+def test_golden_scores_are_met(case):
+    query = wire.unpack(base64.b64decode(case["query"]))
+    candidates = [wire.unpack(base64.b64decode(candidate["message"])) for candidate in case["candidates"]]
+    expected = [candidate["score"] for candidate in case["candidates"]]
+    np.testing.assert_allclose(maxsim(query, candidates), expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("lengths", [[4, 4, 4], [1, 7, 3]], ids=["equal", "ragged"])
