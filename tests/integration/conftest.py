@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from plugin import Http, plugin_zip
 
 from opensearch_multimodal.client import Cluster
 from opensearch_multimodal.server import EmbeddedServer
@@ -31,3 +32,23 @@ def cluster(server: EmbeddedServer) -> Iterator[Cluster]:
     connection = Cluster(server.url)
     yield connection
     connection.close()
+
+
+@pytest.fixture(scope="session")
+def plugin_server() -> Iterator[EmbeddedServer]:
+    """A running server with the project's own plugin beside k-NN and neural-search."""
+    data = Path(tempfile.mkdtemp(prefix="osmm-test-"))
+    data.chmod(0o755)
+    try:
+        with EmbeddedServer(data, heap="1g", extra_plugins=[plugin_zip()]) as running:
+            yield running
+    finally:
+        shutil.rmtree(data, ignore_errors=True)
+
+
+@pytest.fixture
+def http(plugin_server: EmbeddedServer) -> Iterator[Http]:
+    """Plain HTTP to the server with the plugin; indices and repositories made in the test are removed."""
+    connection = Http(plugin_server.url)
+    yield connection
+    connection.call("DELETE", "t-*?expand_wildcards=all", status=[200, 404])

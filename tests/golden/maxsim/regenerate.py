@@ -2,8 +2,9 @@
 
     python tests/golden/maxsim/regenerate.py
 
-The scores are computed in float64, row by row, from what the messages decode to: by the definition, and not by the
-package's ``maxsim``, which tests/unit/test_maxsim.py holds against them. So does the server plugin's test in Java.
+The scores are computed in float64, row by row, from what the messages decode to: by the definition, and not
+by the package's ``maxsim``, which tests/unit/test_maxsim.py holds against them; the server plugin's tests in
+Java hold its kernels against them.
 
 scores.json: a list of {name, dimension, query, candidates: [{encoding, message, score}]}
     query    the query's rows, float32 wire format in base64

@@ -1,0 +1,104 @@
+"""The server plugin's zip, and plain HTTP to a server that has it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import cbor2
+import numpy as np
+import urllib3
+
+from opensearch_multimodal.server.java import find_java
+
+ROOT = Path(__file__).parents[2]
+PLUGIN = ROOT / "plugin"
+
+
+def plugin_zip() -> Path:
+    """Build the zip where it is missing or older than a source; return it."""
+    found = sorted((PLUGIN / "target").glob("opensearch-multimodal-*.zip"))
+    sources = [PLUGIN / "pom.xml", *(p for p in (PLUGIN / "src" / "main").rglob("*") if p.is_file())]
+    if len(found) != 1 or found[0].stat().st_mtime < max(path.stat().st_mtime for path in sources):
+        for path in found:
+            path.unlink()
+        environment = {**os.environ, "JAVA_HOME": str(find_java())}
+        command = [
+            "mvn",
+            "--batch-mode",
+            "--quiet",
+            "--file",
+            str(PLUGIN / "pom.xml"),
+            "package",
+            "-DskipTests",
+        ]
+        subprocess.run(command, env=environment, check=True)
+        found = sorted((PLUGIN / "target").glob("opensearch-multimodal-*.zip"))
+    (path,) = found
+    return path
+
+
+class Http:
+    """Requests to one server; an answer of another status than expected is shown whole."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._pool = urllib3.PoolManager(retries=False, timeout=60)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        status: Iterable[int] = (200, 201),
+        cbor: bool = False,
+    ) -> Any:
+        """Send JSON, or lines of JSON where ``body`` is a list; return the answer, decoded."""
+        headers = {
+            "accept": "application/cbor" if cbor else "application/json",
+            "accept-encoding": "identity",
+        }
+        data = None
+        if isinstance(body, list):
+            data = "".join(json.dumps(line) + "\n" for line in body).encode()
+            headers["content-type"] = "application/x-ndjson"
+        elif body is not None:
+            data = body if isinstance(body, bytes) else json.dumps(body).encode()
+            headers["content-type"] = "application/json"
+        answer = self._pool.request(method, f"{self.url}/{path}", body=data, headers=headers)
+        assert answer.status in tuple(status), f"{method} {path}: {answer.status} {answer.data[:2000]!r}"
+        return cbor2.loads(answer.data) if cbor else json.loads(answer.data or b"null")
+
+    def refused(self, method: str, path: str, body: Any = None) -> str:
+        """Return the reasons, root and causes, with which a request is answered by 400."""
+        return json.dumps(self.call(method, path, body, status=[400])["error"], ensure_ascii=False)
+
+    def bulk(self, index: str, documents: Mapping[str, Mapping[str, Any]]) -> None:
+        """Index documents by id and make them visible; none may fail."""
+        lines: list[Any] = []
+        for key, document in documents.items():
+            lines += [{"index": {"_index": index, "_id": key}}, document]
+        answer = self.call("POST", "_bulk?refresh=true", lines)
+        assert not answer["errors"], [item for item in answer["items"] if "error" in item["index"]][:1]
+
+    def hits(self, index: str, body: Mapping[str, Any], **options: Any) -> list[dict[str, Any]]:
+        """Search; a failed shard is an error."""
+        answer = self.call("POST", f"{index}/_search", body, **options)
+        assert answer["_shards"]["failed"] == 0, answer["_shards"]
+        hits: list[dict[str, Any]] = answer["hits"]["hits"]
+        return hits
+
+    def scores(self, index: str, body: Mapping[str, Any]) -> dict[str, float]:
+        """Return the score of each hit."""
+        return {hit["_id"]: hit["_score"] for hit in self.hits(index, body)}
+
+
+def unit_rows(generator: np.random.Generator, count: int, dimension: int) -> Any:
+    """Return ``count`` random rows of length 1."""
+    rows = generator.standard_normal((count, dimension)).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
