@@ -168,7 +168,7 @@ SECRET = "c2VjcmV0c2VjcmV0"
         ([[1.0] * 7 + [1e300]], "component (0, 7) is inf"),
         ([[1.0] * 7 + [SECRET]], "component (0, 7) is a string"),
         ([[1.0] * 7 + [None]], "component (0, 7) is null"),
-        (base(wire.pack(np.ones((2, 8)))[:-1]), "27 bytes"),
+        (base(wire.pack(np.ones((2, 8)))[:-1]), "35 bytes"),
         (base(wire.pack(np.ones((2, 8))) + b"x"), "37 bytes"),
         (base(b"MW" + wire.pack(np.ones((2, 8)))[2:]), "starts with bytes 4D 57"),
         (SECRET, "12 bytes, but"),
@@ -343,7 +343,7 @@ def test_any_name_several_fields_objects_and_nested_objects(http: Http) -> None:
             "off": {"v": [[1, 2]], "mv": "kept as it is"},
             'ein Feld: "ä" \\ / \u2603': next(made),
             "o": {
-                "p": {"v": next(made), "x": [1, {"y": "z"}]},
+                "p": {"v": next(made), "x": [{"y": "z"}, {"y": [[], ["q"]]}]},
                 "list": [{"x": 1}, {"v": next(made)}, {"x": 2}],
             },
             "n": [
@@ -417,31 +417,35 @@ def test_what_looks_like_a_placeholder_is_kept(http: Http) -> None:
 @pytest.mark.parametrize("derived", [True, False], ids=["k-NN derived source", "without"])
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_vectors_are_on_disk_once(http: Http, encoding: Any, derived: bool) -> None:
-    fields = {"v": {"type": "multi_vector", "dimension": 128, "encoding": encoding}}
-    made = body(**fields)
+    made = body(v={"type": "multi_vector", "dimension": 128, "encoding": encoding})
     made["settings"]["index"]["knn.derived_source.enabled"] = derived
     http.call("PUT", "t-disk", made)
     generator = np.random.default_rng(9)
-    raw = 0
+    size = len(wire.pack(unit_rows(generator, 1030, 128), encoding))
+
+    def check_size() -> None:
+        for segment in segments(http, "t-disk"):
+            documents = int(segment["docs.count"]) + int(
+                segment["docs.deleted"]
+            )  # kept for recovery for a while
+            own = 12_000  # what a segment takes however little it holds
+            assert int(segment["size"]) < 1.02 * documents * size + own
+
     for start in range(0, 40, 10):
-        documents = {}
+        documents: dict[str, dict[str, Any]] = {}
         for i in range(start, start + 10):
-            message = wire.pack(unit_rows(generator, 1030, 128), encoding)
-            raw += len(message)
-            documents[f"d{i}"] = {"v": base(message)}
+            documents[f"d{i}"] = {"v": base(wire.pack(unit_rows(generator, 1030, 128), encoding))}
             if start == 10:
                 documents[f"d{i}"]["dense"] = [1.0, 2.0, 3.0, 4.0]  # segments with and without k-NN's vectors
         http.bulk("t-disk", documents)
-    before = sum(int(segment["size"]) for segment in segments(http, "t-disk"))
-    assert before / raw < 1.05 + 40_000 / raw
+    check_size()
     http.call("POST", "t-disk/_update/d3", {"doc": {"text": "updated"}})
     http.call("DELETE", "t-disk/_doc/d4?refresh=true")
-    raw -= len(message)
-    http.call("POST", "t-disk/_flush")
-    http.call("POST", "t-disk/_forcemerge?max_num_segments=1&flush=true")
+    http.call("POST", "t-disk/_forcemerge?max_num_segments=1")
     http.call("POST", "t-disk/_refresh")
     (merged,) = segments(http, "t-disk")
-    assert int(merged["size"]) / raw < 1.05 + 12_000 / raw  # some kilobytes are the segment's own
+    assert int(merged["docs.count"]) == 39
+    check_size()
 
 
 def test_an_index_of_the_default_codec_can_be_changed_and_merged(http: Http) -> None:
@@ -466,5 +470,6 @@ def test_excluded_sources_and_other_formats_are_left_alone(http: Http) -> None:
     for i in range(3):
         http.bulk("t-excluded", {f"d{i}": {"text": "x", "mv": base(message)}})
     http.call("POST", "t-excluded/_forcemerge?max_num_segments=1")
+    http.call("POST", "t-excluded/_refresh")
     assert source(http, "t-excluded", "d1") == {"text": "x"}
     assert stored(http, "t-excluded", "d1") == message
