@@ -1,6 +1,90 @@
 package io.github.opensearchmultimodal;
 
+import io.github.opensearchmultimodal.ingest.EncodeProcessor;
+import io.github.opensearchmultimodal.ingest.IngestSettings;
+import io.github.opensearchmultimodal.ingest.Limits;
+import io.github.opensearchmultimodal.service.ServiceClient;
+import io.github.opensearchmultimodal.service.ServiceSettings;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Supplier;
+import org.apache.lucene.util.SetOnce;
+import org.opensearch.cluster.metadata.IndexNameExpressionResolver;
+import org.opensearch.cluster.service.ClusterService;
+import org.opensearch.common.settings.Setting;
+import org.opensearch.common.settings.Settings;
+import org.opensearch.common.util.concurrent.OpenSearchExecutors;
+import org.opensearch.core.common.io.stream.NamedWriteableRegistry;
+import org.opensearch.core.xcontent.NamedXContentRegistry;
+import org.opensearch.env.Environment;
+import org.opensearch.env.NodeEnvironment;
+import org.opensearch.ingest.Processor;
+import org.opensearch.plugins.IngestPlugin;
 import org.opensearch.plugins.Plugin;
+import org.opensearch.plugins.ReloadablePlugin;
+import org.opensearch.repositories.RepositoriesService;
+import org.opensearch.script.ScriptService;
+import org.opensearch.threadpool.ExecutorBuilder;
+import org.opensearch.threadpool.FixedExecutorBuilder;
+import org.opensearch.threadpool.ThreadPool;
+import org.opensearch.transport.client.Client;
+import org.opensearch.watcher.ResourceWatcherService;
 
 /** Wires what the plugin adds to a node; nothing is decided here. */
-public final class MultimodalPlugin extends Plugin {}
+public final class MultimodalPlugin extends Plugin implements IngestPlugin, ReloadablePlugin {
+    private final SetOnce<ServiceClient> client = new SetOnce<>();
+    private final SetOnce<Limits> limits = new SetOnce<>();
+    private final SetOnce<IndexNameExpressionResolver> indexNames = new SetOnce<>();
+
+    @Override
+    public List<Setting<?>> getSettings() {
+        List<Setting<?>> settings = new ArrayList<>(ServiceSettings.all());
+        settings.addAll(IngestSettings.all());
+        return settings;
+    }
+
+    @Override
+    public List<ExecutorBuilder<?>> getExecutorBuilders(Settings settings) {
+        int threads = Math.max(2, Math.min(4, OpenSearchExecutors.allocatedProcessors(settings)));
+        return List.of(new FixedExecutorBuilder(settings, ServiceClient.POOL, threads, -1, "multimodal.service.thread_pool"));
+    }
+
+    @Override
+    public Collection<Object> createComponents(
+        Client nodeClient,
+        ClusterService clusterService,
+        ThreadPool threadPool,
+        ResourceWatcherService resourceWatcherService,
+        ScriptService scriptService,
+        NamedXContentRegistry xContentRegistry,
+        Environment environment,
+        NodeEnvironment nodeEnvironment,
+        NamedWriteableRegistry namedWriteableRegistry,
+        IndexNameExpressionResolver indexNameExpressionResolver,
+        Supplier<RepositoriesService> repositoriesServiceSupplier
+    ) {
+        Settings settings = environment.settings();
+        client.set(new ServiceClient(settings, clusterService.getClusterSettings(), environment.configDir(), threadPool));
+        limits.set(new Limits(settings, clusterService.getClusterSettings()));
+        indexNames.set(indexNameExpressionResolver);
+        return List.of(client.get());
+    }
+
+    @Override
+    public void reload(Settings settings) {
+        client.get().reloadToken(settings);
+    }
+
+    @Override
+    public Map<String, Processor.Factory> getProcessors(Processor.Parameters parameters) {
+        EncodeProcessor.Dependencies dependencies = new EncodeProcessor.Dependencies(
+            client::get,
+            () -> parameters.ingestService.getClusterService().state(),
+            limits::get,
+            name -> indexNames.get().resolveDateMathExpression(name)
+        );
+        return Map.of(EncodeProcessor.TYPE, new EncodeProcessor.Factory(dependencies));
+    }
+}
