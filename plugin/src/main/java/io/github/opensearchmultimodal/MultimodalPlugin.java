@@ -3,6 +3,11 @@ package io.github.opensearchmultimodal;
 import io.github.opensearchmultimodal.ingest.EncodeProcessor;
 import io.github.opensearchmultimodal.ingest.IngestSettings;
 import io.github.opensearchmultimodal.ingest.Limits;
+import io.github.opensearchmultimodal.search.IndexDates;
+import io.github.opensearchmultimodal.search.MultimodalQueryBuilder;
+import io.github.opensearchmultimodal.search.QueryProcessor;
+import io.github.opensearchmultimodal.search.RankedDocumentsQueryBuilder;
+import io.github.opensearchmultimodal.search.Ranker;
 import io.github.opensearchmultimodal.service.ServiceClient;
 import io.github.opensearchmultimodal.service.ServiceSettings;
 import java.util.ArrayList;
@@ -21,11 +26,16 @@ import org.opensearch.core.xcontent.NamedXContentRegistry;
 import org.opensearch.env.Environment;
 import org.opensearch.env.NodeEnvironment;
 import org.opensearch.ingest.Processor;
+import org.opensearch.plugins.ActionPlugin;
 import org.opensearch.plugins.IngestPlugin;
 import org.opensearch.plugins.Plugin;
 import org.opensearch.plugins.ReloadablePlugin;
+import org.opensearch.plugins.SearchPipelinePlugin;
+import org.opensearch.plugins.SearchPlugin;
 import org.opensearch.repositories.RepositoriesService;
+import org.opensearch.rest.RestHeaderDefinition;
 import org.opensearch.script.ScriptService;
+import org.opensearch.search.pipeline.SearchRequestProcessor;
 import org.opensearch.threadpool.ExecutorBuilder;
 import org.opensearch.threadpool.FixedExecutorBuilder;
 import org.opensearch.threadpool.ThreadPool;
@@ -33,8 +43,16 @@ import org.opensearch.transport.client.Client;
 import org.opensearch.watcher.ResourceWatcherService;
 
 /** Wires what the plugin adds to a node; nothing is decided here. */
-public final class MultimodalPlugin extends Plugin implements IngestPlugin, ReloadablePlugin {
+public final class MultimodalPlugin extends Plugin
+    implements
+        ActionPlugin,
+        IngestPlugin,
+        ReloadablePlugin,
+        SearchPipelinePlugin,
+        SearchPlugin {
     private final SetOnce<ServiceClient> client = new SetOnce<>();
+    private final SetOnce<Ranker> ranker = new SetOnce<>();
+    private final SetOnce<ClusterService> cluster = new SetOnce<>();
     private final SetOnce<Limits> limits = new SetOnce<>();
     private final SetOnce<IndexNameExpressionResolver> indexNames = new SetOnce<>();
 
@@ -68,6 +86,8 @@ public final class MultimodalPlugin extends Plugin implements IngestPlugin, Relo
         Settings settings = environment.settings();
         client.set(new ServiceClient(settings, clusterService.getClusterSettings(), environment.configDir(), threadPool));
         limits.set(new Limits(settings, clusterService.getClusterSettings()));
+        ranker.set(new Ranker(client.get(), threadPool.getThreadContext()));
+        cluster.set(clusterService);
         indexNames.set(indexNameExpressionResolver);
         return List.of(client.get());
     }
@@ -86,5 +106,34 @@ public final class MultimodalPlugin extends Plugin implements IngestPlugin, Relo
             name -> indexNames.get().resolveDateMathExpression(name)
         );
         return Map.of(EncodeProcessor.TYPE, new EncodeProcessor.Factory(dependencies));
+    }
+
+    @Override
+    public List<QuerySpec<?>> getQueries() {
+        return List.of(
+            new QuerySpec<>(
+                MultimodalQueryBuilder.NAME,
+                in -> new MultimodalQueryBuilder(in, ranker::get),
+                parser -> MultimodalQueryBuilder.parse(parser, ranker::get)
+            ),
+            new QuerySpec<>(
+                RankedDocumentsQueryBuilder.NAME,
+                RankedDocumentsQueryBuilder::new,
+                RankedDocumentsQueryBuilder::parse
+            )
+        );
+    }
+
+    @Override
+    public Map<String, org.opensearch.search.pipeline.Processor.Factory<SearchRequestProcessor>> getRequestProcessors(
+        SearchPipelinePlugin.Parameters parameters
+    ) {
+        IndexDates dates = new IndexDates(() -> cluster.get().state(), indexNames::get);
+        return Map.of(QueryProcessor.TYPE, new QueryProcessor.Factory(ranker::get, dates));
+    }
+
+    @Override
+    public Collection<RestHeaderDefinition> getRestHeaders() {
+        return List.of(new RestHeaderDefinition(Ranker.AUTHORIZATION, false));
     }
 }
