@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from bridge import TOKEN, Bridge
+from faulty_service import FaultyService
+from plugin_zip import plugin_zip
 
 from opensearch_multimodal.client import Cluster
 from opensearch_multimodal.server import EmbeddedServer
@@ -31,3 +34,43 @@ def cluster(server: EmbeddedServer) -> Iterator[Cluster]:
     connection = Cluster(server.url)
     yield connection
     connection.close()
+
+
+@pytest.fixture(scope="session")
+def bridge_server() -> Iterator[Bridge]:
+    """A running server with the plugin, and the peer that it calls."""
+    data = Path(tempfile.mkdtemp(prefix="osmm-test-"))
+    data.chmod(0o755)
+    try:
+        with (
+            FaultyService() as service,
+            EmbeddedServer(
+                data,
+                extra_plugins=[plugin_zip()],
+                settings={"multimodal.service.url": service.url},
+                keystore={"multimodal.service.token": TOKEN},
+            ) as running,
+        ):
+            yield Bridge(running, service)
+    finally:
+        shutil.rmtree(data, ignore_errors=True)
+
+
+@pytest.fixture
+def bridge(bridge_server: Bridge) -> Iterator[Bridge]:
+    """The same, healthy, with limits that fit a test, and without indices of other tests."""
+    bridge_server.service.reset()
+    bridge_server.configure(
+        service__timeout="3s",
+        service__encode_timeout="2s",
+        service__max_retry_time="6s",
+        service__max_in_flight=4,
+        service__max_queue=None,
+        service__max_request_size=None,
+        service__max_response_size=None,
+        ingest__max_image_size=None,
+        ingest__max_text_length=None,
+    )
+    yield bridge_server
+    bridge_server.service.reset()
+    bridge_server.done("DELETE", "/t-*")
