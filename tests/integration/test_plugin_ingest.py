@@ -1,4 +1,4 @@
-"""The processor multimodal_encode: what it fills in, what it refuses, and how it stands a service that fails."""
+"""The processor multimodal_encode: what it fills in, what it refuses, and how it stands a failing service."""
 
 from __future__ import annotations
 
@@ -75,8 +75,11 @@ def test_one_bulk_may_go_to_several_indices(bridge: Bridge) -> None:
     bridge.pipeline("encode")
     bridge.create("t-one", settings={"default_pipeline": "encode"})
     bridge.create("t-two", settings={"default_pipeline": "encode"}, fields={"dense": FIELDS["dense"]})
-    lines = '{"index":{"_index":"t-one","_id":"1"}}\n{"text":"a"}\n{"index":{"_index":"t-two","_id":"2"}}\n{"text":"b"}\n'
-    assert bridge.done("POST", "/_bulk?refresh=true", lines)["errors"] is False
+    lines = [
+        '{"index":{"_index":"t-one","_id":"1"}}\n{"text":"a"}\n',
+        '{"index":{"_index":"t-two","_id":"2"}}\n{"text":"b"}\n',
+    ]
+    assert bridge.done("POST", "/_bulk?refresh=true", "".join(lines))["errors"] is False
     assert sorted(len(call.body["fields"]) for call in bridge.service.calls) == [1, 3]
     assert set(bridge.sources("t-one")["1"]) == {"text", "dense", "tokens"}
     assert set(bridge.sources("t-two")["2"]) == {"text", "dense"}
