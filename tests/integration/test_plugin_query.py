@@ -1,4 +1,4 @@
-"""The query multimodal and the processor multimodal_query: what they ask, what comes back, what they leave."""
+"""The query multimodal and the processor multimodal_query: what they ask, what comes back, what they skip."""
 
 from __future__ import annotations
 

@@ -79,6 +79,8 @@ class FaultyService:
         peak: the most calls that were under way at once.
         hits: what ``/v1/rank`` answers by default.
         degraded: its mark beside them.
+        server: what listens at the moment; a connection to an earlier one is closed.
+        context: its certificate, None for plain HTTP; read at `start`.
     """
 
     def __init__(self, context: ssl.SSLContext | None = None) -> None:
@@ -88,11 +90,11 @@ class FaultyService:
         self.degraded: str | None = None
         self.behave: Behaviour = self.answer
         self.peak = 0
-        self._context = context
+        self.context = context
         self._under_way = 0
         self._lock = threading.Lock()
         self._port = 0
-        self._server: ThreadingHTTPServer | None = None
+        self.server: ThreadingHTTPServer | None = None
         self.released = threading.Event()
 
     def answer(self, call: Call) -> Answer:
@@ -129,7 +131,7 @@ class FaultyService:
     @property
     def url(self) -> str:
         """Where it answers."""
-        return f"{'https' if self._context else 'http'}://localhost:{self._port}"
+        return f"{'https' if self.context else 'http'}://localhost:{self._port}"
 
     @property
     def paths(self) -> Counter[str]:
@@ -157,21 +159,21 @@ class FaultyService:
         """Listen."""
         handler = type("Handler", (_Handler,), {"service": self})
         server = _Server(("127.0.0.1", self._port), handler)
-        if self._context:
-            server.socket = self._context.wrap_socket(
+        if self.context:
+            server.socket = self.context.wrap_socket(
                 server.socket, server_side=True, do_handshake_on_connect=False
             )
         self._port = server.server_address[1]
-        self._server = server
+        self.server = server
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
 
     def stop(self) -> None:
         """Be gone: whoever connects is refused."""
         self.released.set()
-        if self._server:
-            self._server.shutdown()
-            self._server.server_close()
-            self._server = None
+        if self.server:
+            self.server.shutdown()
+            self.server.server_close()
+            self.server = None
 
     def __enter__(self) -> Self:
         """Start it."""
@@ -189,7 +191,7 @@ class FaultyService:
             self._under_way += 1
             self.peak = max(self.peak, self._under_way)
         try:
-            return self.behave(call) if self._server else None
+            return self.behave(call)
         finally:
             with self._lock:
                 self._under_way -= 1
@@ -211,7 +213,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         headers = {key.lower(): value for key, value in self.headers.items()}
-        answer = self.service.handle(Call(self.path, headers, body))
+        gone = self.server is not self.service.server
+        answer = None if gone else self.service.handle(Call(self.path, headers, body))
         if answer is None:
             self.close_connection = True
             return

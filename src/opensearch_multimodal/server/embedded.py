@@ -221,6 +221,7 @@ class EmbeddedServer:
         layout.console.unlink(missing_ok=True)
         write_configuration(distribution, layout, self.http_port, self.settings)
         for name, path in self.config_files.items():
+            (layout.config / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, layout.config / name)
         write_keystore(distribution, layout.config, java, self.keystore)
         for folder in layout.folders:

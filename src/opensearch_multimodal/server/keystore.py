@@ -13,7 +13,7 @@ __all__ = ["write_keystore"]
 
 
 def write_keystore(distribution: Path, config: Path, java: Path, secrets: Mapping[str, str]) -> None:
-    """Make a keystore in a configuration folder and put settings into it; values go by standard input only.
+    """Put settings into a configuration folder's keystore; values go by standard input only.
 
     Raises:
         EnvironmentProblem: the server's tool refuses; the message does not quote a value.
@@ -26,15 +26,15 @@ def write_keystore(distribution: Path, config: Path, java: Path, secrets: Mappin
         "OPENSEARCH_JAVA_HOME": str(java),
         "OPENSEARCH_PATH_CONF": str(config),
     }
-    for arguments, value in [
-        (["create"], ""),
-        *((["add", "--stdin", "--force", name], value) for name, value in secrets.items()),
-    ]:
+    steps = [(["add", "--stdin", "--force", name], value) for name, value in secrets.items()]
+    if not (config / "opensearch.keystore").exists():
+        steps.insert(0, (["create"], ""))
+    for arguments, value in steps:
         done = subprocess.run(
             [tool, *arguments], env=env, input=value, capture_output=True, text=True, check=False
         )
         if done.returncode != 0:
             raise EnvironmentProblem(
-                f"the server's keystore could not be written: opensearch-keystore {arguments[0]} "
-                f"{arguments[-1]} ended with {done.returncode}"
+                f"the server's keystore could not be written: opensearch-keystore "
+                f"{' '.join(arguments)} ended with {done.returncode}"
             )
