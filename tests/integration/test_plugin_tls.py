@@ -112,7 +112,7 @@ def test_any_other_certificate_is_refused(secured: Secured, fault: str) -> None:
         assert len(bridge.service.calls) == before
     finally:
         replace(bridge.service, context(secured.authority))
-    assert bridge.ask("PUT", "/t-pages/_doc/3", {"text": "alpha"}).status == 201
+    assert bridge.ask("PUT", "/t-pages/_doc/3", {"text": "alpha"}).status in (200, 201)
 
 
 def test_a_keystore_that_cannot_be_written_is_told(tmp_path: Path) -> None:

@@ -33,7 +33,8 @@ final class FreeText {
 
     private static Optional<String> words(QueryBuilder query, Set<String> fields) {
         if (query instanceof MultiMatchQueryBuilder match && match.value() instanceof String words) {
-            return keep(words, match.equals(new MultiMatchQueryBuilder(words).lenient(match.lenient())));
+            boolean plain = match.equals(new MultiMatchQueryBuilder(words));
+            return keep(words, plain || match.equals(new MultiMatchQueryBuilder(words).lenient(true)));
         }
         if (query instanceof MatchQueryBuilder match && match.value() instanceof String words) {
             boolean ours = fields.contains(match.fieldName());
