@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
+import json
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 from bridge import FIELDS, TOKEN, Bridge
 from faulty_service import REFUSED, Answer, Call, vector
 
+EXAMPLES = Path(__file__).parents[2] / "ingest" / "pipelines"
 IMAGE = base64.b64encode(b"\x89PNG a picture").decode()
 
 
@@ -251,6 +254,15 @@ def test_a_pipeline_with_wrong_options_is_refused(
     reply = bridge.ask("PUT", "/_ingest/pipeline/wrong", {"processors": [{"multimodal_encode": options}]})
     assert reply.status == 400
     assert reason in str(reply.body)
+
+
+def test_the_example_is_taken(bridge: Bridge) -> None:
+    bridge.done(
+        "PUT", "/_ingest/pipeline/example", json.loads((EXAMPLES / "multimodal_encode.json").read_text())
+    )
+    bridge.create("t-pages")
+    bridge.done("PUT", "/t-pages/_doc/1?pipeline=example&refresh=true", {"text": "alpha"})
+    assert "dense" in bridge.sources("t-pages")["1"]
 
 
 def test_simulate(encoding: Bridge) -> None:

@@ -14,6 +14,7 @@ from bridge import Bridge
 from faulty_service import Answer, Call
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "dashboards"
+EXAMPLE = Path(__file__).parents[2] / "ingest" / "pipelines" / "multimodal_query.json"
 COLOURS = ("red", "green", "blue")
 COUNT = 12
 
@@ -54,8 +55,7 @@ def pages(bridge: Bridge) -> Bridge:
 @pytest.fixture
 def bar(pages: Bridge) -> Iterator[Bridge]:
     """The same, with the request processor in the index's default pipeline."""
-    processors = {"request_processors": [{"multimodal_query": {}}]}
-    pages.done("PUT", "/_search/pipeline/bar", processors)
+    pages.done("PUT", "/_search/pipeline/bar", json.loads(EXAMPLE.read_text()))
     pages.done("PUT", "/t-pages/_settings", {"index.search.default_pipeline": "bar"})
     yield pages
     pages.done("PUT", "/t-pages/_settings", {"index.search.default_pipeline": "_none"})
