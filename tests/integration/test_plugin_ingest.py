@@ -220,6 +220,25 @@ def test_an_update_makes_the_text_s_vectors_anew_and_keeps_the_image_s(encoding:
     assert found["picture"] == pytest.approx(vector(IMAGE))
 
 
+def test_partial_updates_in_a_bulk(encoding: Bridge) -> None:
+    encoding.bulk("t-pages", {"1": {"text": "alpha"}})
+
+    def update(document: dict[str, Any], **more: Any) -> int:
+        lines = [{"update": {"_id": "1"}}, {"doc": document, **more}]
+        body = "".join(json.dumps(line) + "\n" for line in lines)
+        (item,) = encoding.done("POST", "/t-pages/_bulk?refresh=true", body)["items"]
+        (result,) = item.values()
+        return int(result["status"])
+
+    assert update({"colour": "red"}) == 200
+    assert update({"text": "omega"}) == 200
+    found = encoding.sources("t-pages")["1"]
+    assert (found["text"], found["dense"]) == ("omega", pytest.approx(vector("alpha"))), "OpenSearch's rule"
+    assert update({"text": "omega"}, doc_as_upsert=True) == 200
+    assert encoding.sources("t-pages")["1"]["dense"] == pytest.approx(vector("omega"))
+    assert update({"colour": "blue"}, doc_as_upsert=True) == 400
+
+
 def test_vectors_that_a_client_sends_are_replaced(encoding: Bridge) -> None:
     encoding.bulk("t-pages", {"1": {"text": "alpha", "dense": [9, 9, 9, 9]}})
     assert encoding.sources("t-pages")["1"]["dense"] == pytest.approx(vector("alpha"))
