@@ -6,12 +6,13 @@ import base64
 import json
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bridge import FIELDS, TOKEN, Bridge
-from faulty_service import REFUSED, Answer, Call, vector
+from faulty_service import REFUSED, Answer, Call, answer_encode, vector
 
 EXAMPLES = Path(__file__).parents[2] / "ingest" / "pipelines"
 IMAGE = base64.b64encode(b"\x89PNG a picture").decode()
@@ -348,8 +349,11 @@ FAULTS = {
         lambda call: Answer({"results": [{"values": {"_id": "AAAA"}} for _ in call.body["inputs"]]}),
         502,
     ),
-    "other protocol": (lambda _: Answer({}, headers={"x-multimodal-protocol": "2"}), 502),
-    "no protocol": (lambda _: Answer({}, headers={}), 502),
+    "other protocol": (
+        lambda call: replace(answer_encode(call), headers={"x-multimodal-protocol": "2"}),
+        502,
+    ),
+    "no protocol": (lambda call: replace(answer_encode(call), headers={}), 502),
     "huge": (lambda _: Answer(b" " * 2_000_000), 502),
     "refused": (rejected(400), 400),
     "unauthorized": (rejected(401), 401),

@@ -333,8 +333,8 @@ def test_the_service_s_errors_are_told(pages: Bridge, status: int, seen: int) ->
 
 WRONG = {
     "garbage": Answer(b"<html>"),
-    "other protocol": Answer({}, headers={"x-multimodal-protocol": "2"}),
-    "no protocol": Answer({}, headers={}),
+    "other protocol": Answer({"hits": []}, headers={"x-multimodal-protocol": "2"}),
+    "no protocol": Answer({"hits": []}, headers={}),
     "no hits": Answer({}),
     "no scores": Answer({"hits": [{"index": "t-pages", "id": "d1"}]}),
     "not in order": Answer({"hits": [hit(1, 0.1), hit(2, 0.2)]}),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import ssl
 import threading
 import time
@@ -94,7 +95,7 @@ class FaultyService:
         self._under_way = 0
         self._lock = threading.Lock()
         self._port = 0
-        self.server: ThreadingHTTPServer | None = None
+        self.server: _Server | None = None
         self.released = threading.Event()
 
     def answer(self, call: Call) -> Answer:
@@ -168,11 +169,14 @@ class FaultyService:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
 
     def stop(self) -> None:
-        """Be gone: whoever connects is refused."""
+        """Be gone, as if killed: every connection ends, whoever connects is refused."""
         self.released.set()
         if self.server:
             self.server.shutdown()
             self.server.server_close()
+            for connection in self.server.connections:
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
             self.server = None
 
     def __enter__(self) -> Self:
@@ -201,6 +205,16 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
     request_queue_size = 256
+
+    def __init__(self, *arguments: Any) -> None:
+        """Remember connections, to end them."""
+        super().__init__(*arguments)
+        self.connections: list[socket.socket] = []
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Remember this one."""
+        self.connections.append(request)
+        super().process_request(request, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Stay silent: callers that give up are what the tests are about."""
