@@ -179,8 +179,8 @@ public final class ServiceClient extends AbstractLifecycleComponent {
 
     @Override
     protected void doStart() {
-        if (transport.url().startsWith("http:") && token.length() > 0) {
-            logger.warn("[{}] is not https: the token goes over the network in the clear", ServiceSettings.URL.getKey());
+        if (transport.isInTheClear()) {
+            logger.warn("[{}] is not https: tokens and documents go in the clear", ServiceSettings.URL.getKey());
         }
     }
 

@@ -8,12 +8,15 @@ import java.net.http.HttpResponse;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
 import org.opensearch.common.settings.Settings;
 
 /** Sends one request and collects its answer, with the JDK's HTTP client; no redirects, no proxies, HTTP/1.1. */
 final class ServiceTransport {
+    private static final Set<String> LOOPBACK = Set.of("localhost", "127.0.0.1", "[::1]");
+
     private final HttpClient client;
     private final String url;
 
@@ -36,6 +39,11 @@ final class ServiceTransport {
 
     String url() {
         return url;
+    }
+
+    /** Whether others on the network can read what is sent. */
+    boolean isInTheClear() {
+        return url.startsWith("http:") && LOOPBACK.contains(URI.create(url).getHost()) == false;
     }
 
     /** Sends the request; cancelling the returned future ends the exchange. */

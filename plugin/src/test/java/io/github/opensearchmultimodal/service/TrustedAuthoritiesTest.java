@@ -5,15 +5,19 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.opensearch.common.settings.SecureSettings;
 import org.opensearch.common.settings.Settings;
+import org.opensearch.core.common.settings.SecureString;
 
 class TrustedAuthoritiesTest {
     @TempDir
@@ -23,6 +27,7 @@ class TrustedAuthoritiesTest {
     static void makeCertificates() throws IOException, InterruptedException {
         keytool("-genkeypair", "-keyalg", "EC", "-dname", "CN=authority", "-keystore", "store.p12");
         keytool("-exportcert", "-rfc", "-file", "ca.pem", "-keystore", "store.p12");
+        keytool("-importcert", "-noprompt", "-file", "ca.pem", "-keystore", "trust.p12");
         Files.writeString(config.resolve("empty.pem"), "");
         Files.writeString(config.resolve("wrong.pem"), "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
     }
@@ -74,8 +79,46 @@ class TrustedAuthoritiesTest {
     }
 
     @Test
-    void aTrustStoreNeedsItsPassword() {
-        Settings wrong = Settings.builder().put("multimodal.service.ssl.truststore.path", "store.p12").build();
-        assertTrue(refusal(wrong).contains("cannot be read") || refusal(wrong).contains("are none"));
+    void aTrustStoreIsReadWithItsPassword() {
+        assertTrue(TrustedAuthorities.context(store("changeit"), config).isPresent());
+        assertTrue(refusal(store("another")).contains("cannot be read"));
+    }
+
+    private static Settings store(String password) {
+        return Settings.builder()
+            .put("multimodal.service.ssl.truststore.path", "trust.p12")
+            .setSecureSettings(new OneSecret("multimodal.service.ssl.truststore.password", password))
+            .build();
+    }
+
+    /** A keystore with one value in it. */
+    private record OneSecret(String name, String value) implements SecureSettings {
+        @Override
+        public boolean isLoaded() {
+            return true;
+        }
+
+        @Override
+        public Set<String> getSettingNames() {
+            return Set.of(name);
+        }
+
+        @Override
+        public SecureString getString(String setting) {
+            return new SecureString(value.toCharArray());
+        }
+
+        @Override
+        public InputStream getFile(String setting) {
+            throw new UnsupportedOperationException(setting);
+        }
+
+        @Override
+        public byte[] getSHA256Digest(String setting) {
+            throw new UnsupportedOperationException(setting);
+        }
+
+        @Override
+        public void close() {}
     }
 }
