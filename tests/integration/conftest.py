@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from plugin import Http, plugin_zip
+from bridge import TOKEN, Bridge
+from faulty_service import FaultyService
+from plugin import Http
 
 from opensearch_multimodal.client import Cluster
 from opensearch_multimodal.server import EmbeddedServer
@@ -16,7 +18,7 @@ from opensearch_multimodal.server import EmbeddedServer
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[EmbeddedServer]:
-    """A running server on an empty data folder."""
+    """A running server, the project's plugin included, on an empty data folder."""
     data = Path(tempfile.mkdtemp(prefix="osmm-test-"))  # pytest's own folders are closed to other users
     data.chmod(0o755)
     try:
@@ -34,21 +36,48 @@ def cluster(server: EmbeddedServer) -> Iterator[Cluster]:
     connection.close()
 
 
+@pytest.fixture
+def http(server: EmbeddedServer) -> Iterator[Http]:
+    """Plain HTTP to the server; indices and repositories made in the test are removed."""
+    connection = Http(server.url)
+    yield connection
+    connection.call("DELETE", "t-*?expand_wildcards=all", status=[200, 404])
+
+
 @pytest.fixture(scope="session")
-def plugin_server() -> Iterator[EmbeddedServer]:
-    """A running server with the project's own plugin beside k-NN and neural-search."""
+def bridge_server() -> Iterator[Bridge]:
+    """A running server with the plugin, and the peer that it calls."""
     data = Path(tempfile.mkdtemp(prefix="osmm-test-"))
     data.chmod(0o755)
     try:
-        with EmbeddedServer(data, heap="1g", extra_plugins=[plugin_zip()]) as running:
-            yield running
+        with (
+            FaultyService() as service,
+            EmbeddedServer(
+                data,
+                settings={"multimodal.service.url": service.url},
+                keystore={"multimodal.service.token": TOKEN},
+            ) as running,
+        ):
+            yield Bridge(running, service)
     finally:
         shutil.rmtree(data, ignore_errors=True)
 
 
 @pytest.fixture
-def http(plugin_server: EmbeddedServer) -> Iterator[Http]:
-    """Plain HTTP to the server with the plugin; indices and repositories made in the test are removed."""
-    connection = Http(plugin_server.url)
-    yield connection
-    connection.call("DELETE", "t-*?expand_wildcards=all", status=[200, 404])
+def bridge(bridge_server: Bridge) -> Iterator[Bridge]:
+    """The same, healthy, with limits that fit a test, and without indices of other tests."""
+    bridge_server.service.reset()
+    bridge_server.configure(
+        service__timeout="3s",
+        service__encode_timeout="2s",
+        service__max_retry_time="6s",
+        service__max_in_flight=4,
+        service__max_queue=None,
+        service__max_request_size=None,
+        service__max_response_size=None,
+        ingest__max_image_size=None,
+        ingest__max_text_length=None,
+    )
+    yield bridge_server
+    bridge_server.service.reset()
+    bridge_server.done("DELETE", "/t-*")

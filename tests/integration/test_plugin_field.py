@@ -295,10 +295,10 @@ def test_nothing_that_moves_documents_changes_a_vector(http: Http, shards: int) 
     check(http, "t-shrunk", documents)
 
 
-def test_snapshot_and_restore_keep_every_vector(http: Http, plugin_server: Any) -> None:
+def test_snapshot_and_restore_keep_every_vector(http: Http, server: Any) -> None:
     http.call("PUT", "t-kept", body())
     documents = fill(http, "t-kept", 20)
-    location = str(plugin_server.data / "snapshots" / "t")
+    location = str(server.data / "snapshots" / "t")
     http.call("PUT", "_snapshot/t-repo", {"type": "fs", "settings": {"location": location}})
     try:
         http.call("PUT", "_snapshot/t-repo/one?wait_for_completion=true", {"indices": "t-kept"})

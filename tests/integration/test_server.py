@@ -90,7 +90,12 @@ def test_it_is_private_unprivileged_and_has_its_plugins(server: EmbeddedServer) 
     assert isinstance(version, dict)
     assert version["number"] == status.version == servers.VERSION
     plugins = call("GET", f"{server.url}/_cat/plugins?h=component").data.decode().split()
-    assert plugins == ["opensearch-job-scheduler", "opensearch-knn", "opensearch-neural-search"]
+    assert plugins == [
+        "opensearch-job-scheduler",
+        "opensearch-knn",
+        "opensearch-multimodal",
+        "opensearch-neural-search",
+    ]
 
 
 def test_a_second_start_reuses_it_and_does_not_stop_it(server: EmbeddedServer) -> None:

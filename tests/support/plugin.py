@@ -1,45 +1,14 @@
-"""The server plugin's zip, and plain HTTP to a server that has it."""
+"""Plain HTTP to a server with the project's plugin."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import cbor2
 import numpy as np
 import urllib3
-
-from opensearch_multimodal.server.java import find_java
-
-ROOT = Path(__file__).parents[2]
-PLUGIN = ROOT / "plugin"
-
-
-def plugin_zip() -> Path:
-    """Build the zip where it is missing or older than a source; return it."""
-    found = sorted((PLUGIN / "target").glob("opensearch-multimodal-*.zip"))
-    sources = [PLUGIN / "pom.xml", *(p for p in (PLUGIN / "src" / "main").rglob("*") if p.is_file())]
-    if len(found) != 1 or found[0].stat().st_mtime < max(path.stat().st_mtime for path in sources):
-        for path in found:
-            path.unlink()
-        environment = {**os.environ, "JAVA_HOME": str(find_java())}
-        command = [
-            "mvn",
-            "--batch-mode",
-            "--quiet",
-            "--file",
-            str(PLUGIN / "pom.xml"),
-            "package",
-            "-DskipTests",
-        ]
-        subprocess.run(command, env=environment, check=True)
-        found = sorted((PLUGIN / "target").glob("opensearch-multimodal-*.zip"))
-    (path,) = found
-    return path
 
 
 class Http:

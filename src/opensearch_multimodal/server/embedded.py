@@ -23,6 +23,7 @@ from . import state as states
 from .distribution import VERSION, distribution_folder, install, own_plugin
 from .folders import check_reachable, check_space, default_data_folder, make_public
 from .java import find_java
+from .keystore import write_keystore
 from .settings import Layout, check_heap, write_configuration
 from .state import State, Status
 from .user import ServerUser, server_user
@@ -57,6 +58,8 @@ class EmbeddedServer:
         plugin: bool = True,
         extra_plugins: Sequence[Path] = (),
         settings: Mapping[str, Any] | None = None,
+        keystore: Mapping[str, str] | None = None,
+        config_files: Mapping[str, Path] | None = None,
         report: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Describe a server; `start` starts it.
@@ -68,6 +71,8 @@ class EmbeddedServer:
             plugin: install the project's own plugin, where it was built; False gives a stock server.
             extra_plugins: zip files of plugins to install beside these, k-NN and neural-search.
             settings: node settings beside or in place of ours, such as ``thread_pool.write.queue_size``.
+            keystore: secure settings, such as ``multimodal.service.token``.
+            config_files: name → file to copy into the server's configuration folder, such as certificates.
             report: told what is going on, in a few words, often.
 
         Raises:
@@ -81,6 +86,8 @@ class EmbeddedServer:
         own = own_plugin() if plugin else None
         self.plugins = tuple(Path(path).resolve() for path in ([own] if own else []) + list(extra_plugins))
         self.settings = dict(settings or {})
+        self.keystore = dict(keystore or {})
+        self.config_files = {name: Path(path).resolve() for name, path in (config_files or {}).items()}
         self._report = report
         self._supervisor: subprocess.Popen[bytes] | None = None
 
@@ -123,7 +130,7 @@ class EmbeddedServer:
                 _check_port(self.http_port)
                 layout = Layout(self.data)
                 self._report("starting OpenSearch")
-                _prepare(layout, user, distribution, self.http_port, self.settings)
+                self._prepare(layout, user, java, distribution)
                 state = self._spawn(layout, user, java, distribution, lock)
             finally:
                 os.close(lock)  # the supervisor and the JVM hold it on
@@ -207,6 +214,24 @@ class EmbeddedServer:
             time.sleep(0.1)
         raise EnvironmentProblem(f"another process has held {self.data} for {_READY_SECONDS:.0f} s")
 
+    def _prepare(self, layout: Layout, user: ServerUser, java: Path, distribution: Path) -> None:
+        """Make the folders and the configuration afresh; nothing of an earlier start is written through."""
+        for folder in (layout.config, layout.temporary):
+            shutil.rmtree(folder, ignore_errors=True)
+        for folder in layout.folders:
+            folder.mkdir(exist_ok=True)
+        layout.http_ports.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            layout.log.replace(layout.log.with_suffix(".previous.log"))
+        layout.console.unlink(missing_ok=True)
+        write_configuration(distribution, layout, self.http_port, self.settings)
+        for name, path in self.config_files.items():
+            (layout.config / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, layout.config / name)
+        write_keystore(distribution, layout.config, java, self.keystore)
+        for folder in layout.folders:
+            user.own(folder)
+
     def _spawn(self, layout: Layout, user: ServerUser, java: Path, distribution: Path, lock: int) -> State:
         order = {
             "command": [str(distribution / "bin" / "opensearch")],
@@ -267,23 +292,6 @@ class EmbeddedServer:
             self._report(f"starting OpenSearch ({now - begin:.0f} s)")
             time.sleep(0.1)
         raise EnvironmentProblem(f"the server ended while starting: {_last_words(layout)}")
-
-
-def _prepare(
-    layout: Layout, user: ServerUser, distribution: Path, http_port: int | None, settings: Mapping[str, Any]
-) -> None:
-    """Make the folders and the configuration afresh; nothing of an earlier start is written through."""
-    for folder in (layout.config, layout.temporary):
-        shutil.rmtree(folder, ignore_errors=True)
-    for folder in layout.folders:
-        folder.mkdir(exist_ok=True)
-    layout.http_ports.unlink(missing_ok=True)
-    with suppress(FileNotFoundError):
-        layout.log.replace(layout.log.with_suffix(".previous.log"))
-    layout.console.unlink(missing_ok=True)
-    write_configuration(distribution, layout, http_port, settings)
-    for folder in layout.folders:
-        user.own(folder)
 
 
 def _check_port(port: int | None) -> None:

@@ -47,24 +47,52 @@ final class PlainKernel extends Kernel {
 
     @Override
     void score(float[] group, int width, int dimension, float[] query, float[] scales, float[] maxima) {
-        float[] products = new float[GROUP];
-        for (int row = 0; row < maxima.length; row++) {
-            Arrays.fill(products, 0, width, 0);
-            int component = row / TILE * TILE * dimension + row % TILE;
-            for (int j = 0; j < dimension; j++, component += TILE) {
-                addProducts(products, query[component], group, j * GROUP, width);
+        float[] a = new float[GROUP];
+        float[] b = new float[GROUP];
+        float[] c = new float[GROUP];
+        float[] d = new float[GROUP];
+        for (int row = 0; row < maxima.length; row += TILE) {
+            Arrays.fill(a, 0);
+            Arrays.fill(b, 0);
+            Arrays.fill(c, 0);
+            Arrays.fill(d, 0);
+            for (int j = 0, q = row * dimension; j < dimension; j += 2, q += 2 * TILE) {
+                if (j + 1 < dimension) {
+                    addTwo(a, query[q], query[q + 4], group, j * GROUP);
+                    addTwo(b, query[q + 1], query[q + 5], group, j * GROUP);
+                    addTwo(c, query[q + 2], query[q + 6], group, j * GROUP);
+                    addTwo(d, query[q + 3], query[q + 7], group, j * GROUP);
+                } else {
+                    addOne(a, query[q], group, j * GROUP);
+                    addOne(b, query[q + 1], group, j * GROUP);
+                    addOne(c, query[q + 2], group, j * GROUP);
+                    addOne(d, query[q + 3], group, j * GROUP);
+                }
             }
-            float best = maxima[row];
-            for (int i = 0; i < width; i++) {
-                best = Math.max(best, scales == null ? products[i] : products[i] * scales[i]);
-            }
-            maxima[row] = best;
+            maxima[row] = Math.max(maxima[row], max(a, scales, width));
+            maxima[row + 1] = Math.max(maxima[row + 1], max(b, scales, width));
+            maxima[row + 2] = Math.max(maxima[row + 2], max(c, scales, width));
+            maxima[row + 3] = Math.max(maxima[row + 3], max(d, scales, width));
         }
     }
 
-    private static void addProducts(float[] products, float factor, float[] group, int at, int width) {
-        for (int i = 0; i < width; i++) {
+    private static void addOne(float[] products, float factor, float[] group, int at) {
+        for (int i = 0; i < GROUP; i++) {
             products[i] += factor * group[at + i];
         }
+    }
+
+    private static void addTwo(float[] products, float factor, float next, float[] group, int at) {
+        for (int i = 0; i < GROUP; i++) {
+            products[i] += factor * group[at + i] + next * group[at + GROUP + i];
+        }
+    }
+
+    private static float max(float[] products, float[] scales, int width) {
+        float best = Float.NEGATIVE_INFINITY;
+        for (int i = 0; i < width; i++) {
+            best = Math.max(best, scales == null ? products[i] : products[i] * scales[i]);
+        }
+        return best;
     }
 }
