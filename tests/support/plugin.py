@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -39,7 +40,11 @@ class Http:
         elif body is not None:
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
             headers["content-type"] = "application/json"
-        answer = self._pool.request(method, f"{self.url}/{path}", body=data, headers=headers)
+        for pause in (1, 2, 4, 0):
+            answer = self._pool.request(method, f"{self.url}/{path}", body=data, headers=headers)
+            if answer.status != 429 or 429 in tuple(status):
+                break
+            time.sleep(pause)  # the parent circuit breaker of a small heap asks for patience
         assert answer.status in tuple(status), f"{method} {path}: {answer.status} {answer.data[:2000]!r}"
         return cbor2.loads(answer.data) if cbor else json.loads(answer.data or b"null")
 

@@ -205,7 +205,7 @@ class Cluster:
     def has_plugin(self, name: str) -> bool:
         """Return whether a plugin is installed on every node."""
         listed = self.call("GET", "/_cat/plugins", params={"format": "json", "h": "id,component"})
-        nodes = self.call("GET", "/_cat/nodes", params={"format": "json", "h": "id"})
+        nodes = self.call("GET", "/_cat/nodes", params={"format": "json", "h": "id", "full_id": "true"})
         having = {row["id"] for row in listed if row["component"] == name}
         return bool(nodes) and {row["id"] for row in nodes} <= having
 
