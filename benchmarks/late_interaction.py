@@ -3,7 +3,8 @@
 Pages of 1,030 token vectors with 128 components are indexed once per way: ``stock`` keeps them as arrays in
 ``_source``, which is where ``lateInteractionScore`` reads them (window_size 100, space_type innerproduct);
 ``float32``, ``int8`` and ``bit`` are the plugin's field type. A query takes the 100 nearest pages of a small
-dense vector and rescores them by MaxSim with 20 query vectors. The ways take turns. Printed per way:
+dense vector (``k-NN alone``) and rescores them by MaxSim with 20 query vectors. The ways take turns. Printed
+per way:
 
 - CPU ms per query: CPU time of the server's process, divided by the number of queries;
 - client p50 and p95, from the request sent to the answer decoded, ten hits without sources;
@@ -41,6 +42,7 @@ from opensearch_multimodal.server import EmbeddedServer, own_plugin
 DENSE = 64
 BATCH = 20
 ENCODINGS = ("float32", "int8", "bit")
+ALONE = "k-NN alone"
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,15 @@ class Shape:
     query_tokens: int = 20
     window: int = 100
     shards: int = 1
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many queries each way gets."""
+
+    queries: int
+    stock: int
+    warm_up: int
 
 
 @dataclass
@@ -99,10 +110,17 @@ class Pages:
 def main() -> None:
     parser = common.parser(__doc__)
     parser.add_argument("--pages", type=int, default=1000, help="how many (default: %(default)s)")
-    parser.add_argument("--queries", type=int, default=40, help="per way (default: %(default)s)")
+    parser.add_argument("--queries", type=int, default=100, help="per way (default: %(default)s)")
+    parser.add_argument(
+        "--warm-up",
+        type=int,
+        default=200,
+        help="queries before, for the JVM to compile (default: %(default)s)",
+    )
     parser.add_argument(
         "--stock-queries", type=int, default=5, help="of the stock way (default: %(default)s)"
     )
+    parser.add_argument("--ways", default="", help="only these, with commas between, such as int8,bit")
     parser.add_argument(
         "--part", choices=["stock", "windows", "dimensions", "shards"], help="default: all four"
     )
@@ -117,7 +135,7 @@ def main() -> None:
         print(common.machine(server.cluster), flush=True)
         base = Shape(pages=arguments.pages)
         parts: dict[str, list[tuple[str, Shape, tuple[str, ...]]]] = {
-            "stock": [("k-NN 100, rescore 100", base, ("stock", *ENCODINGS))],
+            "stock": [("k-NN 100, rescore 100", base, ("stock", ALONE, *ENCODINGS))],
             "windows": [
                 (f"rescore {window}", Shape(pages=arguments.pages, window=window), ENCODINGS)
                 for window in (500, 1000)
@@ -133,7 +151,10 @@ def main() -> None:
         }
         for part in [arguments.part] if arguments.part else parts:
             for title, shape, names in parts[part]:
-                ways = measure(server, shape, names, arguments.queries, arguments.stock_queries)
+                if arguments.ways:
+                    names = tuple(arguments.ways.split(","))
+                counts = Counts(arguments.queries, arguments.stock_queries, arguments.warm_up)
+                ways = measure(server, shape, names, counts)
                 print(f"\n### {title}\n\n{report(ways)}", flush=True)
 
 
@@ -163,21 +184,19 @@ def measured_server(heap: str) -> Iterator[Server]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def measure(
-    server: Server, shape: Shape, names: Sequence[str], queries: int, stock_queries: int
-) -> list[Way]:
+def measure(server: Server, shape: Shape, names: Sequence[str], counts: Counts) -> list[Way]:
     """Index the pages once per way, then let the ways take turns at the queries."""
     pages = Pages(shape)
-    ways = [Way(name, f"benchmark-{name}") for name in names]
+    ways = [Way(name, f"benchmark-{name.lower().replace(' ', '-')}") for name in names]
     for way in ways:
         common.say(f"indexing {shape.pages} pages of {shape.tokens} × {shape.dimension} as {way.name} …")
         fill(server, way, shape, pages)
-    for number in range(-10, queries):
+    for number in range(-counts.warm_up, counts.queries):
         query = pages.query(abs(number))
         dense = pages.dense(query)
         exact: list[str] | None = None
         for way in ways:
-            if way.name == "stock" and not -1 <= number < stock_queries:
+            if way.name == "stock" and not -1 <= number < counts.stock:
                 continue
             body = search_body(way, shape, query, dense)
             cpu, started = server.cpu_ms(), time.perf_counter()
@@ -205,7 +224,7 @@ def fill(server: Server, way: Way, shape: Shape, pages: Pages) -> None:
         "refresh_interval": -1,
     }
     vectors: dict[str, Any] = {"type": "object", "enabled": False}
-    if way.name != "stock":
+    if way.name in ENCODINGS:
         settings["codec"] = "multimodal"
         vectors = {"type": "multi_vector", "dimension": shape.dimension, "encoding": way.name}
     method = {"name": "hnsw", "engine": "lucene", "space_type": "innerproduct"}
@@ -220,8 +239,8 @@ def fill(server: Server, way: Way, shape: Shape, pages: Pages) -> None:
         lines = []
         for number in range(begin, min(begin + BATCH, shape.pages)):
             rows = pages.vectors(number)
-            value: Any = rows.tolist()
-            if way.name != "stock":
+            value: Any = rows.tolist() if way.name == "stock" else []
+            if way.name in ENCODINGS:
                 value = base64.b64encode(wire.pack(rows, way.name)).decode()
             lines.append(json.dumps({"index": {"_id": str(number)}}).encode())
             lines.append(orjson.dumps({"dense": pages.dense(rows).tolist(), "vectors": value}))
@@ -252,14 +271,19 @@ def search_body(way: Way, shape: Shape, query: np.ndarray, dense: np.ndarray) ->
     else:
         packed = base64.b64encode(wire.pack(query, "float32")).decode()
         rescore_query = {"late_interaction": {"field": "vectors", "query_vectors": packed}}
-    weights = {"query_weight": 0, "rescore_query_weight": 1}
-    return {
+    body = {
         "size": 10,
         "_source": False,
         "track_total_hits": False,
         "query": {"knn": {"dense": {"vector": dense.tolist(), "k": shape.window}}},
-        "rescore": {"window_size": shape.window, "query": {"rescore_query": rescore_query, **weights}},
     }
+    if way.name != ALONE:
+        weights = {"query_weight": 0, "rescore_query_weight": 1}
+        body["rescore"] = {
+            "window_size": shape.window,
+            "query": {"rescore_query": rescore_query, **weights},
+        }
+    return body
 
 
 def exact_ranking(
@@ -267,7 +291,7 @@ def exact_ranking(
 ) -> list[str]:
     """Return the ten best of the pages that k-NN found, by NumPy."""
     body = search_body(way, shape, query, dense)
-    del body["rescore"]
+    body.pop("rescore", None)
     found = server.cluster.search(way.index, {**body, "size": shape.window * shape.shards})["hits"]["hits"]
     ids = [hit["_id"] for hit in found]
     scores = maxsim(query, [pages.vectors(int(key)) for key in ids])

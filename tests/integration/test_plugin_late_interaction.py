@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from plugin import Http, unit_rows
+from plugin import Http, score_bound, unit_rows
 
 from opensearch_multimodal import wire
 from opensearch_multimodal.maxsim import maxsim
@@ -102,10 +102,20 @@ def approximately(expected: dict[str, float]) -> Any:
 def test_scores_and_order_are_those_of_numpy(http: Http, corpus: Corpus, encoding: str) -> None:
     hits = http.hits(corpus.index, {"query": corpus.clause(encoding), "size": 100})
     expected = corpus.expected(encoding)
-    assert {hit["_id"]: hit["_score"] for hit in hits} == approximately(expected)
+    found = {hit["_id"]: hit["_score"] for hit in hits}
+    assert found == pytest.approx(expected, rel=1e-4, abs=1e-5 + score_bound(corpus.query, encoding))
     assert [hit["_score"] for hit in hits] == sorted((hit["_score"] for hit in hits), reverse=True)
     top = http.hits(corpus.index, {"query": corpus.clause(encoding), "size": 5})
     assert [hit["_id"] for hit in top] == [hit["_id"] for hit in hits[:5]]
+
+
+def test_explain_says_that_scores_against_bits_are_about_the_sum(http: Http, one: Corpus) -> None:
+    answer = http.call("POST", f"{one.index}/_explain/d9", {"query": one.clause("bit")})
+    explanation = answer["explanation"]
+    assert "quantised against bits" in explanation["description"]
+    parts = sum(part["value"] for part in explanation["details"])
+    assert parts == pytest.approx(one.expected("bit")["d9"], rel=1e-4)
+    assert explanation["value"] == pytest.approx(parts, abs=score_bound(one.query, "bit"))
 
 
 def test_every_form_of_the_query_vectors_and_boost(http: Http, one: Corpus) -> None:

@@ -76,3 +76,11 @@ def unit_rows(generator: np.random.Generator, count: int, dimension: int) -> Any
     """Return ``count`` random rows of length 1."""
     rows = generator.standard_normal((count, dimension)).astype(np.float32)
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def score_bound(query: Any, encoding: str) -> float:
+    """Return by how much a score of the cluster may differ from NumPy's (docs/wire-format.md, "Scoring")."""
+    if encoding != "bit":
+        return 0.0
+    spread = query.max(axis=1) - query.min(axis=1)
+    return float(np.sqrt(query.shape[1]) * (spread / 15 / 2).sum())

@@ -3,9 +3,9 @@ package io.github.opensearchmultimodal.maxsim;
 import io.github.opensearchmultimodal.vectors.BlockLayout;
 
 /**
- * The inner loops of MaxSim over one group of vectors (see {@link BlockLayout}), widened to floats.
+ * The inner loops of MaxSim over one group of vectors (see {@link BlockLayout}).
  *
- * <p>A widened group has {@link BlockLayout#GROUP} floats for every dimension, of which the first {@code width} count.
+ * <p>A group is widened to {@link BlockLayout#GROUP} floats for every dimension, of which the first {@code width} count.
  * The query's rows come in tiles of {@link #TILE}: component j of the rows of a tile lie side by side.
  */
 abstract class Kernel {
@@ -23,9 +23,6 @@ abstract class Kernel {
     /** Widens a group of signed bytes: {@code width} of them per dimension, from {@code bytes[at]}. */
     abstract void widenBytes(byte[] bytes, int at, int width, int dimension, float[] group);
 
-    /** Widens a group of bits to ±unit: ⌈width / 8⌉ bytes per dimension, from {@code bytes[at]}. */
-    abstract void widenBits(byte[] bytes, int at, int width, int dimension, float unit, float[] group);
-
     /**
      * Raises {@code maxima} to the inner products of every query row with every vector of a group.
      *
@@ -36,6 +33,15 @@ abstract class Kernel {
      * @param maxima {@link #lanes()} floats for each query row
      */
     abstract void score(float[] group, int width, int dimension, float[] query, float[] scales, float[] maxima);
+
+    /**
+     * Raises {@code maxima} to the inner products of every query row with every vector of a group of bits.
+     *
+     * @param group {@link BlockLayout#GROUP} words for every 32 dimensions
+     * @param width how many of its vectors count
+     * @param maxima {@link #lanes()} floats for each query row
+     */
+    abstract void scoreBits(int[] group, int width, BitQuery query, float[] maxima);
 
     @Override
     public String toString() {

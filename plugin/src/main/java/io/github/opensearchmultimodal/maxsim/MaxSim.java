@@ -1,10 +1,10 @@
 package io.github.opensearchmultimodal.maxsim;
 
 import io.github.opensearchmultimodal.vectors.BlockLayout;
-import io.github.opensearchmultimodal.vectors.Encoding;
-import io.github.opensearchmultimodal.vectors.WireFormat;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
+import java.nio.IntBuffer;
 import java.util.Arrays;
 import org.apache.lucene.util.BytesRef;
 
@@ -12,7 +12,8 @@ import org.apache.lucene.util.BytesRef;
  * Scores doc values (see {@link BlockLayout}) against one query by MaxSim: the sum over the query's rows of the largest
  * inner product with any vector (Khattab and Zaharia, "ColBERT", 2020, arXiv:2004.12832).
  *
- * <p>The query stays in floats whatever the encoding, so nothing is lost beyond what the document's encoding lost.
+ * <p>Against float32 and int8 the query stays in floats, so nothing is lost beyond what the document's encoding lost.
+ * Against bits it is quantised, within the bound that {@link BitQuery} states.
  * An instance belongs to one thread; {@link #copy} makes another.
  */
 public final class MaxSim {
@@ -20,9 +21,11 @@ public final class MaxSim {
     private final int count;
     private final int dimension;
     private final float[] query;
+    private final BitQuery bitQuery;
     private final float[] maxima;
     private final float[] group;
     private final float[] scales = new float[BlockLayout.GROUP];
+    private final int[] words;
 
     /**
      * Prepares a query.
@@ -35,21 +38,23 @@ public final class MaxSim {
     }
 
     MaxSim(float[] rows, int dimension, Kernel kernel) {
-        this(kernel, rows.length / dimension, dimension, tiles(rows, dimension));
+        this(kernel, dimension, tiles(rows, dimension), new BitQuery(rows, dimension));
     }
 
-    private MaxSim(Kernel kernel, int count, int dimension, float[] query) {
+    private MaxSim(Kernel kernel, int dimension, float[] query, BitQuery bitQuery) {
         this.kernel = kernel;
-        this.count = count;
+        this.count = bitQuery.count;
         this.dimension = dimension;
         this.query = query;
+        this.bitQuery = bitQuery;
         this.maxima = new float[query.length / dimension * kernel.lanes()];
         this.group = new float[dimension * BlockLayout.GROUP];
+        this.words = new int[bitQuery.words * BlockLayout.GROUP];
     }
 
     /** Returns an instance for another thread. */
     public MaxSim copy() {
-        return new MaxSim(kernel, count, dimension, query);
+        return new MaxSim(kernel, dimension, query, bitQuery);
     }
 
     /** Returns the name of the implementation in use, for logs. */
@@ -74,33 +79,40 @@ public final class MaxSim {
         int at = header.groups();
         for (int first = 0; first < header.count(); first += BlockLayout.GROUP) {
             int width = Math.min(BlockLayout.GROUP, header.count() - first);
-            widen(header, bytes, at, width);
-            float[] factors = null;
-            if (header.encoding() == Encoding.INT8) {
-                bytes.position(header.scales() + 4 * first).asFloatBuffer().get(scales, 0, width);
-                factors = scales;
+            switch (header.encoding()) {
+                case FLOAT32 -> {
+                    gather(bytes.position(at).asFloatBuffer(), width);
+                    kernel.score(group, width, dimension, query, null, maxima);
+                }
+                case INT8 -> {
+                    bytes.position(header.scales() + 4 * first).asFloatBuffer().get(scales, 0, width);
+                    kernel.widenBytes(value.bytes, at, width, dimension, group);
+                    kernel.score(group, width, dimension, query, scales, maxima);
+                }
+                case BIT -> {
+                    gather(bytes.position(at).asIntBuffer(), width);
+                    kernel.scoreBits(words, width, bitQuery, maxima);
+                }
+                case FLOAT16 -> throw new IllegalStateException("no field has the encoding float16");
             }
-            kernel.score(group, width, dimension, query, factors, maxima);
-            at += dimension * header.stride(width);
+            at += header.groupBytes(width);
         }
         return sum();
     }
 
-    private void widen(BlockLayout.Header header, ByteBuffer bytes, int at, int width) {
-        switch (header.encoding()) {
-            case FLOAT32 -> {
-                var floats = bytes.position(at).asFloatBuffer();
-                if (width == BlockLayout.GROUP) {
-                    floats.get(group);
-                } else {
-                    for (int j = 0; j < dimension; j++) {
-                        floats.get(group, j * BlockLayout.GROUP, width);
-                    }
-                }
+    private void gather(FloatBuffer floats, int width) {
+        if (width == BlockLayout.GROUP) {
+            floats.get(group);
+        } else {
+            for (int to = 0; to < group.length; to += BlockLayout.GROUP) {
+                floats.get(group, to, width);
             }
-            case INT8 -> kernel.widenBytes(bytes.array(), at, width, dimension, group);
-            case BIT -> kernel.widenBits(bytes.array(), at, width, dimension, WireFormat.unit(dimension), group);
-            case FLOAT16 -> throw new IllegalStateException("no field has the encoding float16");
+        }
+    }
+
+    private void gather(IntBuffer bits, int width) {
+        for (int to = 0; to < words.length; to += BlockLayout.GROUP) {
+            bits.get(words, to, width);
         }
     }
 

@@ -6,8 +6,6 @@ import java.util.Arrays;
 
 /** Plain Java, for a JVM without the Vector API; its loops are such that the compiler vectorises them. */
 final class PlainKernel extends Kernel {
-    private static final int BYTES = 256;
-
     @Override
     int lanes() {
         return 1;
@@ -25,74 +23,55 @@ final class PlainKernel extends Kernel {
     }
 
     @Override
-    void widenBits(byte[] bytes, int at, int width, int dimension, float unit, float[] group) {
-        float[] table = table(unit);
-        int stride = (width + 7) / 8;
-        for (int j = 0; j < dimension; j++) {
-            for (int i = 0; i < stride; i++) {
-                int bits = Byte.toUnsignedInt(bytes[at + j * stride + i]);
-                System.arraycopy(table, 8 * bits, group, j * GROUP + 8 * i, 8);
-            }
-        }
-    }
-
-    /** Returns the eight floats of every byte. */
-    private static float[] table(float unit) {
-        float[] table = new float[8 * BYTES];
-        for (int i = 0; i < table.length; i++) {
-            table[i] = (i / 8 >> i % 8 & 1) == 1 ? unit : -unit;
-        }
-        return table;
-    }
-
-    @Override
     void score(float[] group, int width, int dimension, float[] query, float[] scales, float[] maxima) {
-        float[] a = new float[GROUP];
-        float[] b = new float[GROUP];
-        float[] c = new float[GROUP];
-        float[] d = new float[GROUP];
-        for (int row = 0; row < maxima.length; row += TILE) {
-            Arrays.fill(a, 0);
-            Arrays.fill(b, 0);
-            Arrays.fill(c, 0);
-            Arrays.fill(d, 0);
-            for (int j = 0, q = row * dimension; j < dimension; j += 2, q += 2 * TILE) {
-                if (j + 1 < dimension) {
-                    addTwo(a, query[q], query[q + 4], group, j * GROUP);
-                    addTwo(b, query[q + 1], query[q + 5], group, j * GROUP);
-                    addTwo(c, query[q + 2], query[q + 6], group, j * GROUP);
-                    addTwo(d, query[q + 3], query[q + 7], group, j * GROUP);
-                } else {
-                    addOne(a, query[q], group, j * GROUP);
-                    addOne(b, query[q + 1], group, j * GROUP);
-                    addOne(c, query[q + 2], group, j * GROUP);
-                    addOne(d, query[q + 3], group, j * GROUP);
-                }
+        float[] products = new float[GROUP];
+        for (int row = 0; row < maxima.length; row++) {
+            Arrays.fill(products, 0, width, 0);
+            int component = row / TILE * TILE * dimension + row % TILE;
+            for (int j = 0; j < dimension; j++, component += TILE) {
+                addProducts(products, query[component], group, j * GROUP, width);
             }
-            maxima[row] = Math.max(maxima[row], max(a, scales, width));
-            maxima[row + 1] = Math.max(maxima[row + 1], max(b, scales, width));
-            maxima[row + 2] = Math.max(maxima[row + 2], max(c, scales, width));
-            maxima[row + 3] = Math.max(maxima[row + 3], max(d, scales, width));
+            float best = maxima[row];
+            for (int i = 0; i < width; i++) {
+                best = Math.max(best, scales == null ? products[i] : products[i] * scales[i]);
+            }
+            maxima[row] = best;
         }
     }
 
-    private static void addOne(float[] products, float factor, float[] group, int at) {
-        for (int i = 0; i < GROUP; i++) {
+    private static void addProducts(float[] products, float factor, float[] group, int at, int width) {
+        for (int i = 0; i < width; i++) {
             products[i] += factor * group[at + i];
         }
     }
 
-    private static void addTwo(float[] products, float factor, float next, float[] group, int at) {
-        for (int i = 0; i < GROUP; i++) {
-            products[i] += factor * group[at + i] + next * group[at + GROUP + i];
+    @Override
+    void scoreBits(int[] group, int width, BitQuery query, float[] maxima) {
+        int[] bits = new int[GROUP];
+        int[] common = new int[GROUP];
+        for (int word = 0; word < query.words; word++) {
+            for (int i = 0; i < GROUP; i++) {
+                bits[i] += Integer.bitCount(group[word * GROUP + i]);
+            }
+        }
+        for (int row = 0, plane = 0; row < query.count; row++) {
+            Arrays.fill(common, 0);
+            for (int word = 0; word < query.words; word++) {
+                for (int weight = 0; weight < BitQuery.PLANES; weight++) {
+                    addCommon(common, group, word * GROUP, query.planes[plane++], weight);
+                }
+            }
+            float best = Float.NEGATIVE_INFINITY;
+            for (int i = 0; i < width; i++) {
+                best = Math.max(best, bits[i] * query.perBit[row] + common[i] * query.perCommonBit[row]);
+            }
+            maxima[row] = Math.max(maxima[row], best + query.constant[row]);
         }
     }
 
-    private static float max(float[] products, float[] scales, int width) {
-        float best = Float.NEGATIVE_INFINITY;
-        for (int i = 0; i < width; i++) {
-            best = Math.max(best, scales == null ? products[i] : products[i] * scales[i]);
+    private static void addCommon(int[] common, int[] group, int at, int plane, int weight) {
+        for (int i = 0; i < GROUP; i++) {
+            common[i] += Integer.bitCount(group[at + i] & plane) << weight;
         }
-        return best;
     }
 }

@@ -4,6 +4,7 @@ import static io.github.opensearchmultimodal.vectors.BlockLayout.GROUP;
 
 import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorShape;
@@ -15,6 +16,7 @@ import jdk.incubator.vector.VectorSpecies;
  */
 final class VectorKernel extends Kernel {
     private static final VectorSpecies<Float> FLOATS = FloatVector.SPECIES_PREFERRED;
+    private static final VectorSpecies<Integer> INTS = IntVector.SPECIES_PREFERRED;
     private static final int LANES = FLOATS.length();
     private static final VectorSpecies<Byte> BYTES =
         VectorSpecies.of(byte.class, VectorShape.forBitSize(Math.max(64, 8 * LANES)));
@@ -52,23 +54,6 @@ final class VectorKernel extends Kernel {
         } else {
             for (int i = 0; from + i < bytes.length; i++) {
                 group[to + i] = bytes[from + i];
-            }
-        }
-    }
-
-    @Override
-    void widenBits(byte[] bytes, int at, int width, int dimension, float unit, float[] group) {
-        FloatVector plus = FloatVector.broadcast(FLOATS, unit);
-        FloatVector minus = FloatVector.broadcast(FLOATS, -unit);
-        int stride = (width + 7) / 8;
-        for (int j = 0; j < dimension; j++) {
-            int from = at + j * stride;
-            for (int i = 0; i < width; i += LANES) {
-                long bits = Byte.toUnsignedLong(bytes[from + i / 8]);
-                for (int k = 1; 8 * k < LANES && i / 8 + k < stride; k++) {
-                    bits |= Byte.toUnsignedLong(bytes[from + i / 8 + k]) << 8 * k;
-                }
-                minus.blend(plus, VectorMask.fromLong(FLOATS, bits)).intoArray(group, j * GROUP + i);
             }
         }
     }
@@ -221,6 +206,64 @@ final class VectorKernel extends Kernel {
         raise(maxima, best + LANES, none.blend(b, counts));
         raise(maxima, best + 2 * LANES, none.blend(c, counts));
         raise(maxima, best + 3 * LANES, none.blend(d, counts));
+    }
+
+    @Override
+    void scoreBits(int[] group, int width, BitQuery query, float[] maxima) {
+        for (int first = 0; first < width; first += 2 * LANES) {
+            FloatVector bits0 = bits(group, first, query.words);
+            FloatVector bits1 = bits(group, first + LANES, query.words);
+            for (int row = 0; row < query.count; row++) {
+                bits(group, first, width, query, row, bits0, bits1, maxima);
+            }
+        }
+    }
+
+    /** Counts the bits of each vector. */
+    private static FloatVector bits(int[] group, int first, int words) {
+        IntVector bits = IntVector.zero(INTS);
+        for (int word = 0; word < words; word++) {
+            bits = bits.add(IntVector.fromArray(INTS, group, word * GROUP + first).lanewise(VectorOperators.BIT_COUNT));
+        }
+        return (FloatVector) bits.convertShape(VectorOperators.I2F, FLOATS, 0);
+    }
+
+    /** 1 query row × 2 vectors of bits. */
+    private static void bits(
+        int[] group, int first, int width, BitQuery query, int row, FloatVector bits0, FloatVector bits1, float[] maxima
+    ) {
+        IntVector a0 = IntVector.zero(INTS), a1 = a0, b0 = a0, b1 = a0, c0 = a0, c1 = a0, d0 = a0, d1 = a0;
+        int plane = row * query.words * BitQuery.PLANES;
+        for (int word = 0, at = first; word < query.words; word++, at += GROUP, plane += BitQuery.PLANES) {
+            IntVector x0 = IntVector.fromArray(INTS, group, at);
+            IntVector x1 = IntVector.fromArray(INTS, group, at + LANES);
+            int a = query.planes[plane];
+            a0 = a0.add(x0.and(a).lanewise(VectorOperators.BIT_COUNT));
+            a1 = a1.add(x1.and(a).lanewise(VectorOperators.BIT_COUNT));
+            int b = query.planes[plane + 1];
+            b0 = b0.add(x0.and(b).lanewise(VectorOperators.BIT_COUNT));
+            b1 = b1.add(x1.and(b).lanewise(VectorOperators.BIT_COUNT));
+            int c = query.planes[plane + 2];
+            c0 = c0.add(x0.and(c).lanewise(VectorOperators.BIT_COUNT));
+            c1 = c1.add(x1.and(c).lanewise(VectorOperators.BIT_COUNT));
+            int d = query.planes[plane + 3];
+            d0 = d0.add(x0.and(d).lanewise(VectorOperators.BIT_COUNT));
+            d1 = d1.add(x1.and(d).lanewise(VectorOperators.BIT_COUNT));
+        }
+        FloatVector constant = FloatVector.broadcast(FLOATS, query.constant[row]);
+        FloatVector perBit = FloatVector.broadcast(FLOATS, query.perBit[row]);
+        FloatVector perCommonBit = FloatVector.broadcast(FLOATS, query.perCommonBit[row]);
+        FloatVector none = FloatVector.broadcast(FLOATS, Float.NEGATIVE_INFINITY);
+        FloatVector score0 = weighted(a0, b0, c0, d0).fma(perCommonBit, bits0.fma(perBit, constant));
+        FloatVector score1 = weighted(a1, b1, c1, d1).fma(perCommonBit, bits1.fma(perBit, constant));
+        score0 = none.blend(score0, FLOATS.indexInRange(first, width));
+        score1 = none.blend(score1, FLOATS.indexInRange(first + LANES, width));
+        raise(maxima, row * LANES, score0.max(score1));
+    }
+
+    private static FloatVector weighted(IntVector a, IntVector b, IntVector c, IntVector d) {
+        IntVector sum = a.add(b.add(b)).add(c.add(d.add(d)).lanewise(VectorOperators.LSHL, 2));
+        return (FloatVector) sum.convertShape(VectorOperators.I2F, FLOATS, 0);
     }
 
     private static void raise(float[] maxima, int at, FloatVector to) {

@@ -2,6 +2,7 @@ package io.github.opensearchmultimodal.query;
 
 import io.github.opensearchmultimodal.maxsim.MaxSim;
 import io.github.opensearchmultimodal.vectors.BlockLayout;
+import io.github.opensearchmultimodal.vectors.Encoding;
 import io.github.opensearchmultimodal.vectors.WireFormat;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -14,6 +15,7 @@ import org.apache.lucene.search.Explanation;
 import org.apache.lucene.search.Scorer;
 import org.apache.lucene.search.ScorerSupplier;
 import org.apache.lucene.search.Weight;
+import org.apache.lucene.util.BytesRef;
 
 /** Makes scorers, and explains scores. */
 final class LateInteractionWeight extends Weight {
@@ -65,10 +67,13 @@ final class LateInteractionWeight extends Weight {
             return Explanation.noMatch("the document has no [" + query.field() + "]");
         }
         MaxSim maxSim = query.newMaxSim();
-        float score = maxSim.score(values.binaryValue());
-        List<Explanation> details = bestVectors(WireFormat.unpack(BlockLayout.toWire(values.binaryValue())));
+        BytesRef value = values.binaryValue();
+        float score = maxSim.score(value);
+        List<Explanation> details = bestVectors(WireFormat.unpack(BlockLayout.toWire(value)));
+        boolean bits = BlockLayout.Header.read(value).encoding() == Encoding.BIT;
+        String about = bits ? "about the sum (the query is quantised against bits)" : "sum";
         Explanation sum = Explanation.match(
-            score, "MaxSim of [" + query.field() + "], sum over the query's vectors of:", details
+            score, "MaxSim of [" + query.field() + "], " + about + " over the query's vectors of:", details
         );
         if (boost == 1) {
             return sum;

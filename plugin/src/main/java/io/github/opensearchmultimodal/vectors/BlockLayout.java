@@ -10,8 +10,8 @@ import org.apache.lucene.util.BytesRef;
  *
  * <p>Little-endian: a byte {@code layout version << 4 | encoding}, the dimension as uint16, the count as uint32. Then
  * {@code int8}: the scales, one float32 per vector. Then the vectors in groups of {@link #GROUP}, the last one smaller,
- * each dimension by dimension: a group of w vectors has, for every dimension, w floats, or w bytes, or w bits in ⌈w/8⌉
- * bytes, least significant bit first. So the values that one instruction multiplies lie side by side.
+ * each dimension by dimension: a group of w vectors has, for every dimension, w floats or w bytes; for {@code bit}, w
+ * words of 32 bits for every 32 dimensions ({@link #word}). So the values that one instruction takes lie side by side.
  */
 public final class BlockLayout {
     /** Vectors of a group. */
@@ -49,20 +49,34 @@ public final class BlockLayout {
             return new Header(encoding, Short.toUnsignedInt(header.getShort(at + 1)), count, scales, groups);
         }
 
-        /** Returns the bytes that {@code width} values of one dimension take. */
-        public int stride(int width) {
+        /** Returns the bytes of a group of {@code width} vectors. */
+        public int groupBytes(int width) {
             return switch (encoding) {
-                case FLOAT32 -> 4 * width;
-                case INT8 -> width;
-                case BIT -> (width + 7) / 8;
+                case FLOAT32 -> 4 * width * dimension;
+                case INT8 -> width * dimension;
+                case BIT -> 4 * width * words(dimension);
                 case FLOAT16 -> throw new IllegalStateException("no field has the encoding float16");
             };
         }
 
         private int size() {
-            int whole = count / GROUP * stride(GROUP);
-            return groups - scales + HEADER + dimension * (whole + stride(count % GROUP));
+            return groups - scales + HEADER + count / GROUP * groupBytes(GROUP) + groupBytes(count % GROUP);
         }
+    }
+
+    /** Returns how many words of 32 bits a vector of {@link Encoding#BIT} takes. */
+    public static int words(int dimension) {
+        return (dimension + Integer.SIZE - 1) / Integer.SIZE;
+    }
+
+    /** Returns which of a vector's words has the bit of a component. */
+    public static int word(int component) {
+        return component / Integer.SIZE;
+    }
+
+    /** Returns where in its word the bit of a component is: words are little-endian, bytes most significant bit first. */
+    public static int bit(int component) {
+        return component % Integer.SIZE / 8 * 8 + 7 - component % 8;
     }
 
     /** Lays out a checked message for a field; its encoding must be one that fields can have. */
@@ -111,7 +125,7 @@ public final class BlockLayout {
                     transposeBits(value, group, message, row, width, dimension, toValue);
                 }
             }
-            group += dimension * header.stride(width);
+            group += header.groupBytes(width);
         }
     }
 
@@ -146,15 +160,14 @@ public final class BlockLayout {
     private static void transposeBits(
         byte[] groups, int group, byte[] rows, int row, int width, int dimension, boolean toGroups
     ) {
-        int stride = (width + 7) / 8;
         int rowBytes = Encoding.BIT.rowBytes(dimension);
-        for (int vector = 0; vector < width; vector++, row += rowBytes) {
-            for (int j = 0; j < dimension; j++) {
-                int inGroup = group + j * stride + vector / 8;
+        for (int vector = 0; vector < width; vector++) {
+            for (int j = 0; j < rowBytes; j++, row++) {
+                int inGroup = group + 4 * (j / 4 * width + vector) + j % 4;
                 if (toGroups) {
-                    groups[inGroup] |= (byte) ((rows[row + j / 8] >> 7 - j % 8 & 1) << vector % 8);
+                    groups[inGroup] = rows[row];
                 } else {
-                    rows[row + j / 8] |= (byte) ((groups[inGroup] >> vector % 8 & 1) << 7 - j % 8);
+                    rows[row] = groups[inGroup];
                 }
             }
         }
