@@ -57,7 +57,13 @@ def serving(
     """Run a service on a free port as long as the block."""
     with tempfile.TemporaryFile("w+", encoding="utf-8") as log:
         process = subprocess.Popen(
-            [*COMMAND, "--port", "0", "--json", *options],
+            [
+                *COMMAND,
+                "--port",
+                "0",
+                "--json",
+                *options,
+            ],  # an option that comes twice counts as it came last
             env={**os.environ, **(environment or {})},
             stdout=subprocess.PIPE,
             stderr=log,
