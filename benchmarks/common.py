@@ -10,10 +10,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
+
+import numpy as np
 
 from opensearch_multimodal.client import Cluster
 from opensearch_multimodal.errors import ClusterNotFound
@@ -76,6 +78,20 @@ def run_ingest(command: Sequence[str]) -> dict:
     if done.returncode not in (0, 1) or not done.stdout.strip():
         raise SystemExit(f"ingest ended with exit code {done.returncode}")
     return json.loads(done.stdout)
+
+
+def kept(folder: Path | None, name: str, encode: Callable[[], Sequence[np.ndarray]]) -> list[np.ndarray]:
+    """Return multi-vectors, from the folder if an earlier run left them there."""
+    path = folder / f"{name}.npz" if folder else None
+    if path is not None and path.exists():
+        with np.load(path) as stored:
+            return np.split(stored["rows"], np.cumsum(stored["counts"])[:-1])
+    say(f"encoding for {name} …")
+    made = list(encode())
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(path, rows=np.concatenate(made), counts=[len(one) for one in made])
+    return made
 
 
 def machine(used: Cluster | None = None) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import common
 import numpy as np
@@ -24,20 +25,23 @@ ENCODINGS = ("float32", "int8", "bit")
 INDEX = "benchmark-fidelity"
 MODEL = "all-minilm-l6-v2-tokens"
 EXACT = "exact (NumPy)"
-BATCH = 200
+BATCH = 25
 METRIC = "ndcg@10"
 
 
 def main() -> None:
     parser = common.parser(__doc__)
     parser.add_argument("--collection", choices=["cranfield", "scifact"], default="scifact")
+    parser.add_argument("--cache", type=Path, help="folder that keeps the encoded texts for the next run")
     arguments = parser.parse_args()
     folder = arguments.data / arguments.collection
     topics = pair(read_queries(folder / "queries.jsonl"), read_qrels(folder / "qrels.tsv"))
     rows = [json.loads(line) for line in (folder / "corpus.jsonl").read_text("utf-8").splitlines()]
     model = encoder.load(load_spec(MODEL))
-    common.say(f"encoding {len(rows)} texts …")
-    documents = model.encode_passages([f"{row['title']}\n{row['text']}" for row in rows])
+    texts = [f"{row['title']}\n{row['text']}" for row in rows]
+    documents = common.kept(
+        arguments.cache, f"{arguments.collection}-{MODEL}", lambda: model.encode_passages(texts)
+    )
     queries = model.encode_queries(list(topics.texts.values()))
     kept = [i for i, vectors in enumerate(documents) if len(vectors)]
     ids = [rows[i]["_id"] for i in kept]
