@@ -8,7 +8,7 @@ DOCS ?=
 PLUGIN := plugin/target/.packaged
 
 .DEFAULT_GOAL := help
-.PHONY: help install plugin demo test check format docs clean
+.PHONY: help install plugin demo test check format bench docs clean
 
 help:  ## List the commands.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -45,6 +45,10 @@ check: install  ## Lint and type-check.
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+
+bench: install plugin  ## Measure the plugin: kernels, searches, fidelity, ingest, a minute of each fault (an hour).
+	@for script in kernel late_interaction fidelity processor_ingest service_faults; do \
+	  echo; echo "# $$script"; $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 format: install  ## Format the code.
 	@$(BIN)/ruff format .

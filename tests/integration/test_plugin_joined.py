@@ -136,6 +136,24 @@ def test_a_partial_update_keeps_every_vector(searchers: dict[str, Searcher]) -> 
     assert after == before
 
 
+def test_a_reindex_brings_vectors_to_an_index_that_needs_no_plugin(
+    server: EmbeddedServer, searchers: dict[str, Searcher]
+) -> None:
+    cluster, old = Cluster(server.url), searchers["plugin"].index.name
+    new = f"joined-{uuid.uuid4().hex[:8]}"
+    index = tiny_index.create(cluster, new, plugin=False)
+    assert index.properties["multi_vector"]["type"] == "binary"
+    cluster.call(
+        "POST", "/_reindex", {"source": {"index": old}, "dest": {"index": new}}, params={"refresh": "true"}
+    )
+    before, after = tiny_index.stored(cluster, old), tiny_index.stored(cluster, new)
+    assert after == before
+    expected = scores(searchers["plugin"], "alpha beta", profile="late_interaction")
+    found = scores(Searcher(cluster, new), "alpha beta", profile="late_interaction")
+    assert found == pytest.approx(expected, abs=1e-4)
+    cluster.delete_index(new)
+
+
 @pytest.mark.parametrize("encoding", ["float32", "bit"])
 def test_other_encodings_score_as_the_wire_format_says(
     server: EmbeddedServer, tmp_path: Path, encoding: str

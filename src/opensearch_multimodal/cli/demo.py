@@ -21,10 +21,12 @@ from .console import stderr, stdout
 from .ingest import IngestDisplay
 
 if TYPE_CHECKING:
+    from ..encoder import IndexEncoders
     from ..search import Hit, Searcher
 
 __all__ = ["demo"]
 
+_MULTI_VECTOR = "multi_vector"
 _SHOWN = 3
 _ENOUGH = 9
 
@@ -61,12 +63,13 @@ def demo(documents: Path | None, index_name: str | None, heap: str, data: Path |
         cluster = Cluster(server.url)
         _step(f"Index '{name}'")
         description = _index(cluster, name, is_ours=documents is None)
+        _say_where_it_scores(description)
         _step("Documents")
         complete = _ingest(cluster, description, documents or resources.find("ingest/sample/documents"))
         if documents is None:
             _step("Questions")
-            _answer(cluster, name)
-        _say_how_to_go_on(name, server.url, data)
+            _answer(cluster, description)
+        _say_how_to_go_on(description, server.url, data)
         server.detach()
     if not complete:
         sys.exit(1)
@@ -111,6 +114,14 @@ def _index(cluster: Cluster, name: str, *, is_ours: bool) -> IndexDescription:
     return describe(name, cluster.get_index(name))
 
 
+def _say_where_it_scores(description: IndexDescription) -> None:
+    if description.scores_in_cluster(_MULTI_VECTOR):
+        where = "in the cluster: the server plugin's field type and query do it"
+    else:
+        where = "here: the cluster lacks the server plugin (make plugin), or the index was made without it"
+    stderr.print(f"Multi-vectors are scored {where}.", highlight=False, soft_wrap=True)
+
+
 def _ingest(cluster: Cluster, description: IndexDescription, path: Path) -> bool:
     """Ingest and say what became of it; return whether everything is in the index."""
     from ..encoder import IndexEncoders
@@ -134,18 +145,43 @@ def _ingest(cluster: Cluster, description: IndexDescription, path: Path) -> bool
     return report.complete
 
 
-def _answer(cluster: Cluster, name: str) -> None:
+def _answer(cluster: Cluster, description: IndexDescription) -> None:
+    from ..encoder import EncoderPool, IndexEncoders
     from ..search import Searcher
 
-    searcher = Searcher(cluster, name)
+    pool = EncoderPool()
+    searcher = Searcher(cluster, description, pool)
     questions = list(_questions(resources.find("ingest/sample/questions")))
     found = sum(_ask(searcher, number, question) for number, question in enumerate(questions, start=1))
     stdout.print(
         f"\n[bold]{found} of {len(questions)}[/] questions found their page among the first {_SHOWN}.",
         highlight=False,
     )
+    if description.scores_in_cluster(_MULTI_VECTOR):
+        _search_plainly(cluster, description, IndexEncoders(description, pool), questions[0])
     if found < _ENOUGH:
         raise InvalidInput(f"{found} of the sample's questions found their page, {_ENOUGH} should")
+
+
+def _search_plainly(
+    cluster: Cluster, description: IndexDescription, encoders: IndexEncoders, question: _Question
+) -> None:
+    """Show the plugin at work: one ``_search`` scores every page by MaxSim."""
+    from ..search import late_interaction_clause
+
+    (vectors,) = encoders.get(_MULTI_VECTOR).encode_queries([question.text])
+    clause = late_interaction_clause(_MULTI_VECTOR, vectors, {"match_all": {}})
+    answer = cluster.search(description.name, {"query": clause, "size": _SHOWN, "_source": False})
+    found = answer["hits"]["total"]["value"]
+    stdout.print(
+        f"\n[bold]The first question as one plain _search[/] by the query late_interaction: "
+        f"{found} pages scored by MaxSim in {answer['took']} ms, in the cluster.",
+        highlight=False,
+        soft_wrap=True,
+    )
+    for hit in answer["hits"]["hits"]:
+        arrow = "→" if hit["_id"] == question.page else " "
+        stdout.print(f"  {arrow} [cyan]{escape(hit['_id']):<36}[/] {hit['_score']:.3f}", highlight=False)
 
 
 def _ask(searcher: Searcher, number: int, question: _Question) -> bool:
@@ -193,7 +229,8 @@ def _judgements(path: Path) -> Iterator[tuple[str, str]]:
         yield query_id, record_id
 
 
-def _say_how_to_go_on(name: str, url: str, data: Path | None) -> None:
+def _say_how_to_go_on(description: IndexDescription, url: str, data: Path | None) -> None:
+    name = description.name
     where = f' --data "{data}"' if data else ""
     command = "osmm" if not Path(".venv/bin/osmm").exists() else ".venv/bin/osmm"
     stderr.print(
@@ -202,7 +239,7 @@ def _say_how_to_go_on(name: str, url: str, data: Path | None) -> None:
   {command} search {name} "your question" --explain{where}
   {command} search {name} "your question" --profile bm25{where}
   {command} index show {name}{where}
-  curl -s {url}/{name}/_count
+  curl -s {url}/{name}/_count{_by_plugin(name, url, command, where, description)}
 [bold]Your own documents:[/]
   {command} demo /some/folder            (make demo DOCS=/some/folder)
 [bold]Stop it:[/]
@@ -210,3 +247,14 @@ def _say_how_to_go_on(name: str, url: str, data: Path | None) -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+def _by_plugin(name: str, url: str, command: str, where: str, description: IndexDescription) -> str:
+    if not description.scores_in_cluster(_MULTI_VECTOR):
+        return ""
+    body = '{"query": {"multimodal": {"query_text": "your question"}}, "_source": ["title", "page"]}'
+    return f"""
+[bold]By a plain _search, as any client sends it; the server plugin asks the service:[/]
+  {command} serve{where} &
+  curl -s {url}/{name}/_search -H 'content-type: application/json' \\
+    -d '{escape(body)}'"""

@@ -1,7 +1,8 @@
 """Answer questions: first stage, exact scores, fusion, refinement, cut."""
 
+from .first_stage import late_interaction_clause
 from .request import Request, metadata_filter
 from .result import Hit, SearchResult
 from .searcher import Searcher
 
-__all__ = ["Hit", "Request", "SearchResult", "Searcher", "metadata_filter"]
+__all__ = ["Hit", "Request", "SearchResult", "Searcher", "late_interaction_clause", "metadata_filter"]
