@@ -17,6 +17,8 @@ import org.apache.lucene.util.BytesRef;
  * An instance belongs to one thread; {@link #copy} makes another.
  */
 public final class MaxSim {
+    private static final float[] ONES = ones();
+
     private final Kernel kernel;
     private final int count;
     private final int dimension;
@@ -82,22 +84,30 @@ public final class MaxSim {
             switch (header.encoding()) {
                 case FLOAT32 -> {
                     gather(bytes.position(at).asFloatBuffer(), width);
-                    kernel.score(group, width, dimension, query, null, maxima);
+                    kernel.score(group, width, dimension, query, ONES, maxima);
                 }
                 case INT8 -> {
                     bytes.position(header.scales() + 4 * first).asFloatBuffer().get(scales, 0, width);
+                    Arrays.fill(scales, width, BlockLayout.GROUP, scales[width - 1]);
                     kernel.widenBytes(value.bytes, at, width, dimension, group);
+                    repeatLast(width);
                     kernel.score(group, width, dimension, query, scales, maxima);
                 }
                 case BIT -> {
                     gather(bytes.position(at).asIntBuffer(), width);
-                    kernel.scoreBits(words, width, bitQuery, maxima);
+                    kernel.scoreBits(words, width, bitQuery, scales, maxima);
                 }
                 case FLOAT16 -> throw new IllegalStateException("no field has the encoding float16");
             }
             at += header.groupBytes(width);
         }
         return sum();
+    }
+
+    private static float[] ones() {
+        float[] ones = new float[BlockLayout.GROUP];
+        Arrays.fill(ones, 1);
+        return ones;
     }
 
     private void gather(FloatBuffer floats, int width) {
@@ -107,12 +117,23 @@ public final class MaxSim {
             for (int to = 0; to < group.length; to += BlockLayout.GROUP) {
                 floats.get(group, to, width);
             }
+            repeatLast(width);
         }
     }
 
     private void gather(IntBuffer bits, int width) {
         for (int to = 0; to < words.length; to += BlockLayout.GROUP) {
             bits.get(words, to, width);
+            Arrays.fill(words, to + width, to + BlockLayout.GROUP, words[to + width - 1]);
+        }
+    }
+
+    /** Fills the group up with repetitions of its last vector. */
+    private void repeatLast(int width) {
+        if (width < BlockLayout.GROUP) {
+            for (int to = 0; to < group.length; to += BlockLayout.GROUP) {
+                Arrays.fill(group, to + width, to + BlockLayout.GROUP, group[to + width - 1]);
+            }
         }
     }
 

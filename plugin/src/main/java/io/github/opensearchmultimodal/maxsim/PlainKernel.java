@@ -33,7 +33,7 @@ final class PlainKernel extends Kernel {
             }
             float best = maxima[row];
             for (int i = 0; i < width; i++) {
-                best = Math.max(best, scales == null ? products[i] : products[i] * scales[i]);
+                best = Math.max(best, products[i] * scales[i]);
             }
             maxima[row] = best;
         }
@@ -46,12 +46,12 @@ final class PlainKernel extends Kernel {
     }
 
     @Override
-    void scoreBits(int[] group, int width, BitQuery query, float[] maxima) {
-        int[] bits = new int[GROUP];
+    void scoreBits(int[] group, int width, BitQuery query, float[] counts, float[] maxima) {
+        Arrays.fill(counts, 0);
         int[] common = new int[GROUP];
         for (int word = 0; word < query.words; word++) {
             for (int i = 0; i < GROUP; i++) {
-                bits[i] += Integer.bitCount(group[word * GROUP + i]);
+                counts[i] += Integer.bitCount(group[word * GROUP + i]);
             }
         }
         for (int row = 0, plane = 0; row < query.count; row++) {
@@ -63,7 +63,7 @@ final class PlainKernel extends Kernel {
             }
             float best = Float.NEGATIVE_INFINITY;
             for (int i = 0; i < width; i++) {
-                best = Math.max(best, bits[i] * query.perBit[row] + common[i] * query.perCommonBit[row]);
+                best = Math.max(best, counts[i] * query.perBit[row] + common[i] * query.perCommonBit[row]);
             }
             maxima[row] = Math.max(maxima[row], best + query.constant[row]);
         }

@@ -5,14 +5,16 @@ import static io.github.opensearchmultimodal.vectors.BlockLayout.GROUP;
 import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
-import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
- * The Vector API. A tile of 4 query rows × 4 vectors (4 × 2 where a CPU has only 16 registers, AVX2) stays in registers
- * while it runs over the dimensions; nothing is added up across lanes.
+ * The Vector API. A tile of 4 query rows × 4 vectors of lanes (4 × 2 where a CPU has only 16 registers, AVX2) stays in
+ * registers while it runs over the dimensions; nothing is added up across lanes.
+ *
+ * <p>The tiles are written out, and nothing in them is a method of ours: a vector that is passed to a method which the
+ * compiler does not inline is an object on the heap.
  */
 final class VectorKernel extends Kernel {
     private static final VectorSpecies<Float> FLOATS = FloatVector.SPECIES_PREFERRED;
@@ -45,12 +47,11 @@ final class VectorKernel extends Kernel {
         }
     }
 
-    /** Widens {@link #LANES} bytes; past the group's width they are other bytes, whose products do not count. */
+    /** Widens {@link #LANES} bytes; past the group's width they are other bytes. */
     private static void widenBytes(byte[] bytes, int from, float[] group, int to) {
         if (from + LANES <= bytes.length) {
-            FloatVector wide = (FloatVector) ByteVector.fromArray(BYTES, bytes, from)
-                .convertShape(VectorOperators.B2F, FLOATS, 0);
-            wide.intoArray(group, to);
+            ((FloatVector) ByteVector.fromArray(BYTES, bytes, from).convertShape(VectorOperators.B2F, FLOATS, 0))
+                .intoArray(group, to);
         } else {
             for (int i = 0; from + i < bytes.length; i++) {
                 group[to + i] = bytes[from + i];
@@ -60,26 +61,23 @@ final class VectorKernel extends Kernel {
 
     @Override
     void score(float[] group, int width, int dimension, float[] query, float[] scales, float[] maxima) {
+        int tile = FEW_REGISTERS ? 2 * LANES : 4 * LANES;
         for (int row = 0; row * LANES < maxima.length; row += TILE) {
             int component = row * dimension;
             int best = row * LANES;
-            if (width < GROUP) {
-                for (int first = 0; first < width; first += LANES) {
-                    tile1(group, first, width, dimension, query, component, scales, maxima, best);
-                }
-            } else if (FEW_REGISTERS) {
-                for (int first = 0; first < GROUP; first += 2 * LANES) {
+            for (int first = 0; first < width; first += tile) {
+                if (width - first <= LANES) {
+                    tile1(group, first, dimension, query, component, scales, maxima, best);
+                } else if (FEW_REGISTERS) {
                     tile2(group, first, dimension, query, component, scales, maxima, best);
-                }
-            } else {
-                for (int first = 0; first < GROUP; first += 4 * LANES) {
+                } else {
                     tile4(group, first, dimension, query, component, scales, maxima, best);
                 }
             }
         }
     }
 
-    /** 4 query rows × 4 vectors. */
+    /** 4 query rows × 4 vectors of lanes. */
     private static void tile4(
         float[] group, int first, int dimension, float[] query, int component, float[] scales, float[] maxima, int best
     ) {
@@ -113,39 +111,28 @@ final class VectorKernel extends Kernel {
             d2 = x2.fma(row, d2);
             d3 = x3.fma(row, d3);
         }
-        if (scales != null) {
-            FloatVector s = FloatVector.fromArray(FLOATS, scales, first);
-            a0 = a0.mul(s);
-            b0 = b0.mul(s);
-            c0 = c0.mul(s);
-            d0 = d0.mul(s);
-            s = FloatVector.fromArray(FLOATS, scales, first + LANES);
-            a1 = a1.mul(s);
-            b1 = b1.mul(s);
-            c1 = c1.mul(s);
-            d1 = d1.mul(s);
-            s = FloatVector.fromArray(FLOATS, scales, first + 2 * LANES);
-            a2 = a2.mul(s);
-            b2 = b2.mul(s);
-            c2 = c2.mul(s);
-            d2 = d2.mul(s);
-            s = FloatVector.fromArray(FLOATS, scales, first + 3 * LANES);
-            a3 = a3.mul(s);
-            b3 = b3.mul(s);
-            c3 = c3.mul(s);
-            d3 = d3.mul(s);
-        }
-        raise(maxima, best, a0.max(a1).max(a2.max(a3)));
-        raise(maxima, best + LANES, b0.max(b1).max(b2.max(b3)));
-        raise(maxima, best + 2 * LANES, c0.max(c1).max(c2.max(c3)));
-        raise(maxima, best + 3 * LANES, d0.max(d1).max(d2.max(d3)));
+        FloatVector s0 = FloatVector.fromArray(FLOATS, scales, first);
+        FloatVector s1 = FloatVector.fromArray(FLOATS, scales, first + LANES);
+        FloatVector s2 = FloatVector.fromArray(FLOATS, scales, first + 2 * LANES);
+        FloatVector s3 = FloatVector.fromArray(FLOATS, scales, first + 3 * LANES);
+        a0.mul(s0).max(a1.mul(s1)).max(a2.mul(s2)).max(a3.mul(s3))
+            .max(FloatVector.fromArray(FLOATS, maxima, best)).intoArray(maxima, best);
+        b0.mul(s0).max(b1.mul(s1)).max(b2.mul(s2)).max(b3.mul(s3))
+            .max(FloatVector.fromArray(FLOATS, maxima, best + LANES)).intoArray(maxima, best + LANES);
+        c0.mul(s0).max(c1.mul(s1)).max(c2.mul(s2)).max(c3.mul(s3))
+            .max(FloatVector.fromArray(FLOATS, maxima, best + 2 * LANES)).intoArray(maxima, best + 2 * LANES);
+        d0.mul(s0).max(d1.mul(s1)).max(d2.mul(s2)).max(d3.mul(s3))
+            .max(FloatVector.fromArray(FLOATS, maxima, best + 3 * LANES)).intoArray(maxima, best + 3 * LANES);
     }
 
-    /** 4 query rows × 2 vectors. */
+    /** 4 query rows × 2 vectors of lanes. */
     private static void tile2(
         float[] group, int first, int dimension, float[] query, int component, float[] scales, float[] maxima, int best
     ) {
-        FloatVector a0 = FloatVector.zero(FLOATS), a1 = a0, b0 = a0, b1 = a0, c0 = a0, c1 = a0, d0 = a0, d1 = a0;
+        FloatVector a0 = FloatVector.zero(FLOATS), a1 = a0;
+        FloatVector b0 = a0, b1 = a0;
+        FloatVector c0 = a0, c1 = a0;
+        FloatVector d0 = a0, d1 = a0;
         for (int j = 0, at = first, q = component; j < dimension; j++, at += GROUP, q += TILE) {
             FloatVector x0 = FloatVector.fromArray(FLOATS, group, at);
             FloatVector x1 = FloatVector.fromArray(FLOATS, group, at + LANES);
@@ -162,111 +149,90 @@ final class VectorKernel extends Kernel {
             d0 = x0.fma(row, d0);
             d1 = x1.fma(row, d1);
         }
-        if (scales != null) {
-            FloatVector s0 = FloatVector.fromArray(FLOATS, scales, first);
-            FloatVector s1 = FloatVector.fromArray(FLOATS, scales, first + LANES);
-            a0 = a0.mul(s0);
-            a1 = a1.mul(s1);
-            b0 = b0.mul(s0);
-            b1 = b1.mul(s1);
-            c0 = c0.mul(s0);
-            c1 = c1.mul(s1);
-            d0 = d0.mul(s0);
-            d1 = d1.mul(s1);
-        }
-        raise(maxima, best, a0.max(a1));
-        raise(maxima, best + LANES, b0.max(b1));
-        raise(maxima, best + 2 * LANES, c0.max(c1));
-        raise(maxima, best + 3 * LANES, d0.max(d1));
+        FloatVector s0 = FloatVector.fromArray(FLOATS, scales, first);
+        FloatVector s1 = FloatVector.fromArray(FLOATS, scales, first + LANES);
+        a0.mul(s0).max(a1.mul(s1)).max(FloatVector.fromArray(FLOATS, maxima, best)).intoArray(maxima, best);
+        b0.mul(s0).max(b1.mul(s1)).max(FloatVector.fromArray(FLOATS, maxima, best + LANES)).intoArray(maxima, best + LANES);
+        c0.mul(s0).max(c1.mul(s1)).max(FloatVector.fromArray(FLOATS, maxima, best + 2 * LANES)).intoArray(maxima, best + 2 * LANES);
+        d0.mul(s0).max(d1.mul(s1)).max(FloatVector.fromArray(FLOATS, maxima, best + 3 * LANES)).intoArray(maxima, best + 3 * LANES);
     }
 
-    /** 4 query rows × 1 vector, of which only the lanes below {@code width} count. */
+    /** 4 query rows × 1 vectors of lanes. */
     private static void tile1(
-        float[] group, int first, int width, int dimension, float[] query, int component, float[] scales, float[] maxima,
-        int best
+        float[] group, int first, int dimension, float[] query, int component, float[] scales, float[] maxima, int best
     ) {
-        FloatVector a = FloatVector.zero(FLOATS), b = a, c = a, d = a;
+        FloatVector a0 = FloatVector.zero(FLOATS);
+        FloatVector b0 = a0;
+        FloatVector c0 = a0;
+        FloatVector d0 = a0;
         for (int j = 0, at = first, q = component; j < dimension; j++, at += GROUP, q += TILE) {
-            FloatVector x = FloatVector.fromArray(FLOATS, group, at);
-            a = x.fma(FloatVector.broadcast(FLOATS, query[q]), a);
-            b = x.fma(FloatVector.broadcast(FLOATS, query[q + 1]), b);
-            c = x.fma(FloatVector.broadcast(FLOATS, query[q + 2]), c);
-            d = x.fma(FloatVector.broadcast(FLOATS, query[q + 3]), d);
+            FloatVector x0 = FloatVector.fromArray(FLOATS, group, at);
+            FloatVector row = FloatVector.broadcast(FLOATS, query[q]);
+            a0 = x0.fma(row, a0);
+            row = FloatVector.broadcast(FLOATS, query[q + 1]);
+            b0 = x0.fma(row, b0);
+            row = FloatVector.broadcast(FLOATS, query[q + 2]);
+            c0 = x0.fma(row, c0);
+            row = FloatVector.broadcast(FLOATS, query[q + 3]);
+            d0 = x0.fma(row, d0);
         }
-        if (scales != null) {
-            FloatVector s = FloatVector.fromArray(FLOATS, scales, first);
-            a = a.mul(s);
-            b = b.mul(s);
-            c = c.mul(s);
-            d = d.mul(s);
-        }
-        VectorMask<Float> counts = FLOATS.indexInRange(first, width);
-        FloatVector none = FloatVector.broadcast(FLOATS, Float.NEGATIVE_INFINITY);
-        raise(maxima, best, none.blend(a, counts));
-        raise(maxima, best + LANES, none.blend(b, counts));
-        raise(maxima, best + 2 * LANES, none.blend(c, counts));
-        raise(maxima, best + 3 * LANES, none.blend(d, counts));
+        FloatVector s0 = FloatVector.fromArray(FLOATS, scales, first);
+        a0.mul(s0).max(FloatVector.fromArray(FLOATS, maxima, best)).intoArray(maxima, best);
+        b0.mul(s0).max(FloatVector.fromArray(FLOATS, maxima, best + LANES)).intoArray(maxima, best + LANES);
+        c0.mul(s0).max(FloatVector.fromArray(FLOATS, maxima, best + 2 * LANES)).intoArray(maxima, best + 2 * LANES);
+        d0.mul(s0).max(FloatVector.fromArray(FLOATS, maxima, best + 3 * LANES)).intoArray(maxima, best + 3 * LANES);
     }
 
     @Override
-    void scoreBits(int[] group, int width, BitQuery query, float[] maxima) {
-        for (int first = 0; first < width; first += 2 * LANES) {
-            FloatVector bits0 = bits(group, first, query.words);
-            FloatVector bits1 = bits(group, first + LANES, query.words);
-            for (int row = 0; row < query.count; row++) {
-                bits(group, first, width, query, row, bits0, bits1, maxima);
+    void scoreBits(int[] group, int width, BitQuery query, float[] counts, float[] maxima) {
+        for (int first = 0; first < GROUP; first += LANES) {
+            count(group, first, query.words, counts);
+        }
+        for (int row = 0; row < query.count; row++) {
+            for (int first = 0; first < width; first += 2 * LANES) {
+                bits2(group, first, query, row, counts, maxima);
             }
         }
     }
 
     /** Counts the bits of each vector. */
-    private static FloatVector bits(int[] group, int first, int words) {
+    private static void count(int[] group, int first, int words, float[] counts) {
         IntVector bits = IntVector.zero(INTS);
         for (int word = 0; word < words; word++) {
             bits = bits.add(IntVector.fromArray(INTS, group, word * GROUP + first).lanewise(VectorOperators.BIT_COUNT));
         }
-        return (FloatVector) bits.convertShape(VectorOperators.I2F, FLOATS, 0);
+        ((FloatVector) bits.convertShape(VectorOperators.I2F, FLOATS, 0)).intoArray(counts, first);
     }
 
-    /** 1 query row × 2 vectors of bits. */
-    private static void bits(
-        int[] group, int first, int width, BitQuery query, int row, FloatVector bits0, FloatVector bits1, float[] maxima
-    ) {
+    /** 1 query row × 2 vectors of lanes, of bits. */
+    private static void bits2(int[] group, int first, BitQuery query, int row, float[] counts, float[] maxima) {
         IntVector a0 = IntVector.zero(INTS), a1 = a0, b0 = a0, b1 = a0, c0 = a0, c1 = a0, d0 = a0, d1 = a0;
         int plane = row * query.words * BitQuery.PLANES;
         for (int word = 0, at = first; word < query.words; word++, at += GROUP, plane += BitQuery.PLANES) {
             IntVector x0 = IntVector.fromArray(INTS, group, at);
             IntVector x1 = IntVector.fromArray(INTS, group, at + LANES);
-            int a = query.planes[plane];
-            a0 = a0.add(x0.and(a).lanewise(VectorOperators.BIT_COUNT));
-            a1 = a1.add(x1.and(a).lanewise(VectorOperators.BIT_COUNT));
-            int b = query.planes[plane + 1];
-            b0 = b0.add(x0.and(b).lanewise(VectorOperators.BIT_COUNT));
-            b1 = b1.add(x1.and(b).lanewise(VectorOperators.BIT_COUNT));
-            int c = query.planes[plane + 2];
-            c0 = c0.add(x0.and(c).lanewise(VectorOperators.BIT_COUNT));
-            c1 = c1.add(x1.and(c).lanewise(VectorOperators.BIT_COUNT));
-            int d = query.planes[plane + 3];
-            d0 = d0.add(x0.and(d).lanewise(VectorOperators.BIT_COUNT));
-            d1 = d1.add(x1.and(d).lanewise(VectorOperators.BIT_COUNT));
+            IntVector bits = IntVector.broadcast(INTS, query.planes[plane]);
+            a0 = a0.add(x0.and(bits).lanewise(VectorOperators.BIT_COUNT));
+            a1 = a1.add(x1.and(bits).lanewise(VectorOperators.BIT_COUNT));
+            bits = IntVector.broadcast(INTS, query.planes[plane + 1]);
+            b0 = b0.add(x0.and(bits).lanewise(VectorOperators.BIT_COUNT));
+            b1 = b1.add(x1.and(bits).lanewise(VectorOperators.BIT_COUNT));
+            bits = IntVector.broadcast(INTS, query.planes[plane + 2]);
+            c0 = c0.add(x0.and(bits).lanewise(VectorOperators.BIT_COUNT));
+            c1 = c1.add(x1.and(bits).lanewise(VectorOperators.BIT_COUNT));
+            bits = IntVector.broadcast(INTS, query.planes[plane + 3]);
+            d0 = d0.add(x0.and(bits).lanewise(VectorOperators.BIT_COUNT));
+            d1 = d1.add(x1.and(bits).lanewise(VectorOperators.BIT_COUNT));
         }
-        FloatVector constant = FloatVector.broadcast(FLOATS, query.constant[row]);
-        FloatVector perBit = FloatVector.broadcast(FLOATS, query.perBit[row]);
         FloatVector perCommonBit = FloatVector.broadcast(FLOATS, query.perCommonBit[row]);
-        FloatVector none = FloatVector.broadcast(FLOATS, Float.NEGATIVE_INFINITY);
-        FloatVector score0 = weighted(a0, b0, c0, d0).fma(perCommonBit, bits0.fma(perBit, constant));
-        FloatVector score1 = weighted(a1, b1, c1, d1).fma(perCommonBit, bits1.fma(perBit, constant));
-        score0 = none.blend(score0, FLOATS.indexInRange(first, width));
-        score1 = none.blend(score1, FLOATS.indexInRange(first + LANES, width));
-        raise(maxima, row * LANES, score0.max(score1));
-    }
-
-    private static FloatVector weighted(IntVector a, IntVector b, IntVector c, IntVector d) {
-        IntVector sum = a.add(b.add(b)).add(c.add(d.add(d)).lanewise(VectorOperators.LSHL, 2));
-        return (FloatVector) sum.convertShape(VectorOperators.I2F, FLOATS, 0);
-    }
-
-    private static void raise(float[] maxima, int at, FloatVector to) {
-        FloatVector.fromArray(FLOATS, maxima, at).max(to).intoArray(maxima, at);
+        FloatVector perBit = FloatVector.broadcast(FLOATS, query.perBit[row]);
+        FloatVector constant = FloatVector.broadcast(FLOATS, query.constant[row]);
+        a0 = a0.add(b0.add(b0)).add(c0.add(d0.add(d0)).mul(4));
+        a1 = a1.add(b1.add(b1)).add(c1.add(d1.add(d1)).mul(4));
+        FloatVector score0 = ((FloatVector) a0.convertShape(VectorOperators.I2F, FLOATS, 0))
+            .fma(perCommonBit, FloatVector.fromArray(FLOATS, counts, first).fma(perBit, constant));
+        FloatVector score1 = ((FloatVector) a1.convertShape(VectorOperators.I2F, FLOATS, 0))
+            .fma(perCommonBit, FloatVector.fromArray(FLOATS, counts, first + LANES).fma(perBit, constant));
+        score0.max(score1).max(FloatVector.fromArray(FLOATS, maxima, row * LANES)).intoArray(maxima, row * LANES);
     }
 }
