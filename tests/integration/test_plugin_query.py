@@ -127,6 +127,9 @@ def test_pages_of_results(pages: Bridge) -> None:
     reply = ask(pages, clause(k=20), **{"from": 15, "size": 10})
     assert reply.status == 400
     assert reply.reason == "from + size = 25 is more than k = 20 of [multimodal]: raise [k], or ask for less"
+    reply = ask(pages, **{"from": 1_995, "size": 10})
+    assert reply.status == 400
+    assert reply.reason == "from + size = 2005 is more than the 2000 documents that [multimodal] can rank"
 
 
 def test_negative_and_equal_scores_keep_their_order(pages: Bridge) -> None:
@@ -275,7 +278,7 @@ def test_equal_clauses_make_one_call(pages: Bridge) -> None:
     [
         ({}, "[multimodal] needs [query_text] or [query_image]"),
         ({"query_text": " "}, "[multimodal] needs [query_text] or [query_image]"),
-        ({"query_text": "a", "k": 0}, "[multimodal]: [k] must be from 1 to 10000, not 0"),
+        ({"query_text": "a", "k": 0}, "[multimodal]: [k] must be from 1 to 2000, not 0"),
         ({"query_text": "a", "on_failure": "hope"}, "[multimodal]: [on_failure] must be error or bm25"),
         ({"query_image": "AAAA", "on_failure": "bm25"}, "[multimodal]: [on_failure] bm25 needs [query_text]"),
         ({"query_text": "a", "url": "http://elsewhere"}, "[multimodal] does not take [url] as VALUE_STRING"),

@@ -39,7 +39,7 @@ public final class MultimodalQueryBuilder extends AbstractQueryBuilder<Multimoda
     /** The query's name. */
     public static final String NAME = "multimodal";
     /** The most documents that may be asked for. */
-    static final int MAX_K = 10_000;
+    static final int MAX_K = 2_000;
 
     private static final int DEFAULT_K = 10;
     private static final int DEFAULT_SIZE = 10;
@@ -243,8 +243,13 @@ public final class MultimodalQueryBuilder extends AbstractQueryBuilder<Multimoda
     /** Returns how many documents are asked for: what the page needs, unless the query says. */
     private int depth(SearchSourceBuilder source) {
         int page = source == null ? 0 : Math.max(source.from(), 0) + (source.size() < 0 ? DEFAULT_SIZE : source.size());
+        if (page > MAX_K) {
+            throw new IllegalArgumentException(
+                "from + size = " + page + " is more than the " + MAX_K + " documents that [" + NAME + "] can rank"
+            );
+        }
         if (k == null) {
-            return Math.min(Math.max(DEFAULT_K, page), MAX_K);
+            return Math.max(DEFAULT_K, page);
         }
         if (page > k && (source.from() > 0 || source.size() >= 0)) {
             throw new IllegalArgumentException(
