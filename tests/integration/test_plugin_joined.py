@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import shutil
 import tempfile
 import uuid
@@ -21,7 +22,7 @@ from opensearch_multimodal.cli import main
 from opensearch_multimodal.client import Cluster
 from opensearch_multimodal.encoder import IndexEncoders, load
 from opensearch_multimodal.ingest import ingest
-from opensearch_multimodal.mappings import PLUGIN
+from opensearch_multimodal.mappings import PLUGIN, IndexDescription
 from opensearch_multimodal.models import load_spec
 from opensearch_multimodal.search import Searcher
 from opensearch_multimodal.server import EmbeddedServer
@@ -73,21 +74,26 @@ def searchers(
         name = f"joined-{uuid.uuid4().hex[:8]}"
         index = tiny_index.create(cluster, name, **options)
         created.append((cluster, name))
-        report = ingest(
-            cluster,
-            index,
-            [files],
-            IndexEncoders(index),
-            options=SourceOptions(ocr="off"),
-            dead_letters=files / f"{name}.jsonl",
-            listener=Recorder(),
-        )
-        assert report.complete
-        cluster.refresh(name)
+        write(cluster, index, files)
         made[way] = Searcher(cluster, name)
     yield made
     for cluster, name in created:
         cluster.delete_index(name)
+
+
+def write(cluster: Cluster, index: IndexDescription, folder: Path) -> None:
+    """Ingest the files of a folder."""
+    report = ingest(
+        cluster,
+        index,
+        [folder],
+        IndexEncoders(index),
+        options=SourceOptions(ocr="off"),
+        dead_letters=folder.parent / f"{index.name}-dead.jsonl",
+        listener=Recorder(),
+    )
+    assert report.complete
+    cluster.refresh(index.name)
 
 
 def scores(searcher: Searcher, query: str, **options: Any) -> dict[str, float]:
@@ -154,6 +160,32 @@ def test_a_reindex_brings_vectors_to_an_index_that_needs_no_plugin(
     cluster.delete_index(new)
 
 
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("order", ["stock first", "plugin first"])
+def test_one_name_over_both_kinds_of_index(
+    server: EmbeddedServer, tmp_path: Path, order: str, profile: str
+) -> None:
+    """As while an alias or a pattern covers the old index and the new one."""
+    cluster, stem = Cluster(server.url), f"joined-{uuid.uuid4().hex[:8]}"
+    lines = [json.dumps({"_id": f"r{i}", "title": "", "text": t}) for i, t in enumerate(tiny_index.texts(40))]
+    for kind, plugin in (("a", order == "plugin first"), ("b", order == "stock first")):
+        index = tiny_index.create(cluster, f"{stem}-{kind}", plugin=plugin)
+        (tmp_path / kind).mkdir()
+        (tmp_path / kind / "corpus.jsonl").write_text("\n".join(lines))
+        write(cluster, index, tmp_path / kind)
+    result = Searcher(cluster, f"{stem}-*").search("alpha beta", profile=profile, k=80)
+    by_id: dict[str, list[float]] = {}
+    for hit in result.hits:
+        by_id.setdefault(hit.id, []).append(hit.score)
+    if profile not in ("bm25", "hybrid"):  # whose statistics are those of an index
+        assert result.hits
+        assert {len(found) for found in by_id.values()} == {2}
+    for found in by_id.values():
+        assert max(found) - min(found) <= 1e-4
+    for kind in "ab":
+        cluster.delete_index(f"{stem}-{kind}")
+
+
 @pytest.mark.parametrize("encoding", ["float32", "bit"])
 def test_other_encodings_score_as_the_wire_format_says(
     server: EmbeddedServer, tmp_path: Path, encoding: str
@@ -162,15 +194,7 @@ def test_other_encodings_score_as_the_wire_format_says(
     index = tiny_index.create(cluster, name, plugin=True, encoding=encoding)
     assert index.properties["multi_vector"]["encoding"] == encoding
     tiny_index.write_jsonl(tmp_path / "corpus.jsonl", 40)
-    ingest(
-        cluster,
-        index,
-        [tmp_path / "corpus.jsonl"],
-        IndexEncoders(index),
-        options=SourceOptions(),
-        dead_letters=tmp_path / "dead.jsonl",
-        listener=Recorder(),
-    )
+    write(cluster, index, tmp_path)
     (query,) = load(load_spec(tiny_index.TOKENS)).encode_queries(["alpha beta"])
     found = scores(Searcher(cluster, name), "alpha beta", profile="late_interaction")
     for key, record in tiny_index.stored(cluster, name).items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import InvalidInput, ModelMismatch
@@ -30,8 +30,9 @@ class IndexDescription:
         name: as the caller wrote it: an index, an alias or a pattern.
         indices: the concrete indices behind it.
         meta: their common description.
-        properties: their common field mappings.
+        properties: the field mappings of the first of them.
         settings: concrete index → its settings.
+        plugin_fields: concrete index → those of its fields that are of the server plugin's type.
     """
 
     name: str
@@ -39,6 +40,7 @@ class IndexDescription:
     meta: Meta
     properties: Mapping[str, Any]
     settings: Mapping[str, Mapping[str, Any]]
+    plugin_fields: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def profile(self, name: str) -> Profile:
         """Return a profile by its name, following aliases.
@@ -92,8 +94,8 @@ class IndexDescription:
         return described.derived_from if isinstance(described, (BinaryField, FdeField)) else field
 
     def scores_in_cluster(self, field: str) -> bool:
-        """Return whether the cluster itself can compute MaxSim of a field: it is of the plugin's type."""
-        return bool(self.properties.get(field, {}).get("type") == "multi_vector")
+        """Return whether the cluster can compute MaxSim of a field: each index has the plugin's type."""
+        return bool(self.plugin_fields) and all(field in fields for fields in self.plugin_fields.values())
 
     def source_field(self, name: str) -> SourceField:
         """Return the description of a vector field that a model fills."""
@@ -191,6 +193,14 @@ def describe(name: str, response: Mapping[str, Mapping[str, Any]]) -> IndexDescr
         properties=response[first]["mappings"].get("properties", {}),
         settings={
             concrete: value.get("settings", {}).get("index", {}) for concrete, value in response.items()
+        },
+        plugin_fields={
+            concrete: frozenset(
+                name
+                for name, mapping in value["mappings"].get("properties", {}).items()
+                if mapping.get("type") == "multi_vector"
+            )
+            for concrete, value in response.items()
         },
     )
 

@@ -139,6 +139,8 @@ class _Union:
         self._asked: list[tuple[str, Search]] = []
         self.stored: list[str] = []
         """Fields whose vectors are fetched."""
+        self._hits: list[Mapping[str, Any]] = []
+        """What was fetched, with the vectors still in bytes."""
         self._fetched: dict[str, FieldVectors] = {}
 
     def add(self, name: str, *, fetch: bool) -> None:
@@ -149,7 +151,8 @@ class _Union:
         if not fetch and (in_cluster or not multi):
             self._ask(name)
             return
-        if not in_cluster and not self._index.properties.get(name, {}).get("store"):
+        mapping = self._index.properties.get(name, {})
+        if mapping.get("type") != "multi_vector" and not mapping.get("store"):
             raise InvalidInput(f"field '{name}' of index '{self._index.name}' needs \"store\": true")
         self.stored.append(name)
 
@@ -175,16 +178,23 @@ class _Union:
         readers: list[Any] = [
             lambda hits, name=name: self._read_scores(name, hits) for name, _ in self._asked
         ]
-        if self.stored:
-            body = search_body(records_clause(self._index, self._by_key), len(self._by_key))
-            raw = [name for name in self.stored if self._index.scores_in_cluster(name)]
+        for raw, keys in self._ways_to_fetch().items():
+            body = search_body(records_clause(self._index, keys), len(keys))
             if stored := [name for name in self.stored if name not in raw]:
                 body["stored_fields"] = stored
             if raw:
-                body["docvalue_fields"] = raw
+                body["docvalue_fields"] = sorted(raw)
             searches.append(Search(body))
-            readers.append(self._read_vectors)
+            readers.append(self._hits.extend)
         return searches, readers
+
+    def _ways_to_fetch(self) -> dict[frozenset[str], list[_Key]]:
+        """Group the candidates by the fields that their index keeps in the plugin's type."""
+        ways: dict[frozenset[str], list[_Key]] = {}
+        for key in self._by_key if self.stored else ():
+            plugin_fields = self._index.plugin_fields.get(key[0], frozenset())
+            ways.setdefault(plugin_fields & set(self.stored), []).append(key)
+        return ways
 
     def _read_scores(self, name: str, hits: Sequence[Mapping[str, Any]]) -> None:
         for hit in hits:
@@ -194,11 +204,11 @@ class _Union:
                 by_knn = name in self._vectors and not self._index.scores_in_cluster(name)
                 candidate.scores[name] = knn_similarity(score) if by_knn else score
 
-    def _read_vectors(self, hits: Sequence[Mapping[str, Any]]) -> None:
+    def _read_vectors(self) -> None:
         for name in self.stored:
             found = {
                 (hit["_index"], hit["_id"]): hit["fields"][name][0]
-                for hit in hits
+                for hit in self._hits
                 if (hit["_index"], hit["_id"]) in self._by_key and name in hit.get("fields", {})
             }
             if found:
@@ -207,6 +217,7 @@ class _Union:
 
     def finish(self) -> StoredVectors:
         """Compute the scores of the fetched vectors, and mark what has none."""
+        self._read_vectors()
         for name, stored in self._fetched.items():
             for key, score in stored.scores(self._vectors[name]).items():
                 self._by_key[key].scores[name] = score

@@ -5,6 +5,7 @@ import io.github.opensearchmultimodal.ingest.EncodeProcessor;
 import io.github.opensearchmultimodal.ingest.IngestSettings;
 import io.github.opensearchmultimodal.ingest.Limits;
 import io.github.opensearchmultimodal.mapper.MultiVectorFieldMapper;
+import io.github.opensearchmultimodal.maxsim.MaxSim;
 import io.github.opensearchmultimodal.query.LateInteractionQueryBuilder;
 import io.github.opensearchmultimodal.search.IndexDates;
 import io.github.opensearchmultimodal.search.MultimodalQueryBuilder;
@@ -19,6 +20,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.Supplier;
+import org.apache.logging.log4j.LogManager;
 import org.apache.lucene.codecs.Codec;
 import org.apache.lucene.codecs.lucene104.Lucene104Codec;
 import org.apache.lucene.util.SetOnce;
@@ -96,6 +98,7 @@ public final class MultimodalPlugin extends Plugin
         IndexNameExpressionResolver indexNameExpressionResolver,
         Supplier<RepositoriesService> repositoriesServiceSupplier
     ) {
+        LogManager.getLogger(MultimodalPlugin.class).info("MaxSim is computed by {}", MaxSim.implementation());
         Settings settings = environment.settings();
         client.set(new ServiceClient(settings, clusterService.getClusterSettings(), environment.configDir(), threadPool));
         limits.set(new Limits(settings, clusterService.getClusterSettings()));

@@ -64,6 +64,11 @@ public final class MaxSim {
         return Kernel.fastest().toString();
     }
 
+    /** Returns how many multiplications it takes to score a doc value. */
+    public long multiplications(BytesRef value) {
+        return (long) BlockLayout.Header.read(value).count() * count * dimension;
+    }
+
     /**
      * Scores one multi-vector; its dimension must be the query's.
      *
