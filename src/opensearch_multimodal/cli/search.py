@@ -105,6 +105,9 @@ def print_result(result: SearchResult, *, explain: bool) -> None:
         times = "  ".join(f"{stage} {ms:.1f}" for stage, ms in result.timings_ms.items())
         told = f"[dim]{result.candidates} candidates; milliseconds: {times}[/]"
         stdout.print(told, highlight=False, soft_wrap=True)
+        if result.cut:
+            cut = f"cut by {result.cut.method}: {result.cut.size} of {result.cut.of}, {result.cut.reason}"
+            stdout.print(Text(cut, style="dim"), highlight=False, soft_wrap=True)
 
 
 def _print_hit(rank: int, hit: Hit, *, explain: bool) -> None:
