@@ -54,7 +54,7 @@ class Candidate:
         modality: what kind of record it is, ``page`` or ``passage``; empty where the index does not say.
         found: the scored fields whose retrievers found it by themselves.
         scores: field → exact score: BM25 of a text field, inner product of a single-vector field, MaxSim of
-            a multi-vector field; −inf where the record has no such vector.
+            a multi-vector field; −inf where the record has no such vector, or no text.
         fused: score after fusion, None before.
         refined: score by the refined query, None where nothing was refined.
         score: the score that orders the result.

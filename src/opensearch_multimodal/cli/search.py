@@ -129,7 +129,7 @@ def _explanation(hit: Hit) -> Table:
     for name, first in stages["first_stage"].items():
         table.add_row("", f"first stage {name}", f"rank {first['rank']}", f"score {first['score']:.4f}")
     for name, score in stages["scores"].items():
-        table.add_row("", f"exact {name}", "", "no vector" if score is None else f"score {score:.4f}")
+        table.add_row("", f"exact {name}", "", "nothing to score" if score is None else f"score {score:.4f}")
     if "fused" in stages:
         table.add_row("", "fused", "", f"score {stages['fused']:.4f}")
     if "refined" in stages:
