@@ -188,7 +188,8 @@ def test_fusion_by_what_was_learnt(
 ) -> None:
     with pytest.raises(InvalidInput, match=r"no statistics of field '\w+'.*osmm index calibrate"):
         Searcher(cluster, index).search("alpha beta", profile="text_image")
-    osmm("index", "calibrate", index, "--sample", "20")
+    told = osmm("index", "calibrate", index, "--sample", "20")
+    assert "give real questions with --queries" in " ".join(told.stderr.split())
     written = meta(cluster, index)
     assert {**written["multimodal"], "statistics": 0} == {**untouched["multimodal"], "statistics": 0}
     scores = written["multimodal"]["statistics"]["scores"]

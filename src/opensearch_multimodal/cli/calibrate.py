@@ -109,6 +109,13 @@ def calibrate(
                 progress=lambda task=task: bar.advance(task),  # type: ignore[misc]
             )
     statistics = Statistics(scores=scores, relevance=learnt)
+    if not texts and len({modality for modalities in scores.values() for modality in modalities}) > 1:
+        stderr.print(
+            "[yellow]note:[/] sentences are no questions: where modalities meet in one list, "
+            "give real questions with --queries",
+            highlight=False,
+            soft_wrap=True,
+        )
     _print(statistics, as_json=as_json)
     for profile in sorted(index.meta.statistics.relevance.keys() - learnt.keys()):
         stderr.print(
