@@ -51,8 +51,10 @@ class Candidate:
         index: the concrete index it lives in.
         ranks: retriever name → rank in its first stage, 1-based; absent where it did not retrieve it.
         first_scores: retriever name → the cluster's own score in its first stage.
+        modality: what kind of record it is, ``page`` or ``passage``; empty where the index does not say.
+        found: the scored fields whose retrievers found it by themselves.
         scores: field → exact score: BM25 of a text field, inner product of a single-vector field, MaxSim of
-            a multi-vector field; −inf where the record has no such vector.
+            a multi-vector field; −inf where the record has no such vector, or no text.
         fused: score after fusion, None before.
         refined: score by the refined query, None where nothing was refined.
         score: the score that orders the result.
@@ -62,6 +64,8 @@ class Candidate:
     index: str
     ranks: dict[str, int] = field(default_factory=dict)
     first_scores: dict[str, float] = field(default_factory=dict)
+    modality: str = ""
+    found: set[str] = field(default_factory=set)
     scores: dict[str, float] = field(default_factory=dict)
     fused: float | None = None
     refined: float | None = None

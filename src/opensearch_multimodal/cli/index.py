@@ -1,4 +1,4 @@
-"""``osmm index``: create, show, stamp and delete the indices that hold pages and passages."""
+"""``osmm index``: create, show, calibrate, stamp and delete the indices that hold pages and passages."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rich.table import Table
 from ..client import Cluster
 from ..errors import ClusterConflict, ClusterNotFound, ClusterRefused, InvalidInput
 from ..mappings import PLUGIN, SourceField, build_body, describe, load_template, parse_meta, stamp
+from .calibrate import calibrate
 from .console import stderr, stdout
 from .options import cluster_options, parse_choices
 
@@ -32,7 +33,7 @@ def index() -> None:
     "--mapping",
     default="pages",
     show_default=True,
-    help="The body to start from: pages, passages, or a JSON file.",
+    help="The body to start from: pages, passages, mixed (also page images), or a JSON file.",
 )
 @click.option(
     "--model", "models", multiple=True, metavar="FIELD=MODEL", help="Fill a vector field by another model."
@@ -76,6 +77,7 @@ def create(
     Examples:
       osmm index create manuals
       osmm index create manuals --model dense=my-clip --input dense=image --shards 3
+      osmm index create manuals --mapping mixed --model image_dense=my-clip
       osmm index create manuals --mapping my-body.json --dry-run
 
     Where every node has the server plugin, multi-vectors become fields of type multi_vector: the cluster
@@ -157,6 +159,9 @@ def show(cluster: Cluster, name: str, as_json: bool) -> None:
         )
     stdout.print(table)
     stdout.print(f"profiles: {', '.join(description.profile_names())}", highlight=False)
+
+
+index.add_command(calibrate)
 
 
 @index.command("stamp")

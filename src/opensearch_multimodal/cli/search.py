@@ -105,6 +105,9 @@ def print_result(result: SearchResult, *, explain: bool) -> None:
         times = "  ".join(f"{stage} {ms:.1f}" for stage, ms in result.timings_ms.items())
         told = f"[dim]{result.candidates} candidates; milliseconds: {times}[/]"
         stdout.print(told, highlight=False, soft_wrap=True)
+        if result.cut:
+            cut = f"cut by {result.cut.method}: {result.cut.size} of {result.cut.of}, {result.cut.reason}"
+            stdout.print(Text(cut, style="dim"), highlight=False, soft_wrap=True)
 
 
 def _print_hit(rank: int, hit: Hit, *, explain: bool) -> None:
@@ -126,7 +129,7 @@ def _explanation(hit: Hit) -> Table:
     for name, first in stages["first_stage"].items():
         table.add_row("", f"first stage {name}", f"rank {first['rank']}", f"score {first['score']:.4f}")
     for name, score in stages["scores"].items():
-        table.add_row("", f"exact {name}", "", "no vector" if score is None else f"score {score:.4f}")
+        table.add_row("", f"exact {name}", "", "nothing to score" if score is None else f"score {score:.4f}")
     if "fused" in stages:
         table.add_row("", "fused", "", f"score {stages['fused']:.4f}")
     if "refined" in stages:

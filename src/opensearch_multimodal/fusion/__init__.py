@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .combination import COMBINATIONS
-from .fuse import check_methods, fuse
+from .fuse import fuse
+from .methods import Missing, check_methods
 from .normalization import NORMALIZATIONS
 
-__all__ = ["COMBINATIONS", "NORMALIZATIONS", "check_methods", "fuse"]
+__all__ = ["COMBINATIONS", "NORMALIZATIONS", "Missing", "check_methods", "fuse"]

@@ -9,10 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InvalidInput
-from .combination import COMBINATIONS, COMBINATIONS_OF_RANKS, COMBINATIONS_OF_SCORES
-from .normalization import NORMALIZATIONS
+from .combination import COMBINATIONS_OF_RANKS, COMBINATIONS_OF_SCORES
+from .methods import Missing, check_methods
+from .normalization import NORMALIZATIONS_OF_ONE_QUERY, collection
 
-__all__ = ["check_methods", "fuse"]
+__all__ = ["fuse"]
+
+_Floats = npt.NDArray[np.float64]
+_Scales = Mapping[str, tuple[npt.ArrayLike, npt.ArrayLike]]
 
 
 def fuse(
@@ -22,7 +26,10 @@ def fuse(
     normalization: str | None = None,
     weights: Mapping[str, float] | None = None,
     rank_constant: int = 60,
-) -> npt.NDArray[np.float64]:
+    missing: Missing | None = None,
+    found: Mapping[str, npt.ArrayLike] | None = None,
+    statistics: _Scales | None = None,
+) -> _Floats:
     """Fuse the scores that several retrievers give to the same candidates.
 
     Args:
@@ -32,47 +39,86 @@ def fuse(
         normalization: a name in `NORMALIZATIONS`; None for combinations of ranks, and only for them.
         weights: retriever name → weight ≥ 0, not all 0; a retriever without one has the weight 1.
         rank_constant: for combinations of ranks, 1–10,000.
+        missing: what a missing score counts as under ``arithmetic_mean``: ``lowest`` (the default), the value
+            that the normalization gives it, or ``skip``, the mean of the retrievers that have one. The other
+            combinations leave it out.
+        found: for ``comb_mnz``: retriever name → shape (c,), bool, which candidates it found by itself; a
+            retriever without an entry found what it has a score of.
+        statistics: for ``collection``: retriever name → means and deviations, each a number or of shape (c,).
 
     Returns:
-        Shape (c,), float64, higher is better.
+        Shape (c,), float64, higher is better; −∞ where no retriever of a weight above 0 has a score.
 
     Raises:
         InvalidInput: methods that do not go together, no retrievers, arrays of different shapes, NaN or +∞,
-            or weights that are negative, all 0, or for an unknown retriever.
+            weights that are negative, all 0, or for an unknown retriever, or statistics that are missing.
     """
-    check_methods(normalization, combination)
+    check_methods(normalization, combination, missing)
     values = _matrix(scores)
     shares = _weights(weights or {}, list(scores))
+    if not 1 <= rank_constant <= 10_000:
+        raise InvalidInput(f"rank_constant: {rank_constant} is outside 1–10000")
     if values.shape[1] == 0:
         return np.empty(0)
+    scored = np.isfinite(values)
     if normalization is None:
-        if not 1 <= rank_constant <= 10_000:
-            raise InvalidInput(f"rank_constant: {rank_constant} is outside 1–10000")
-        return COMBINATIONS_OF_RANKS[combination](values, shares, rank_constant)
-    normalized = np.stack([NORMALIZATIONS[normalization](row) for row in values])
-    return COMBINATIONS_OF_SCORES[combination](normalized, shares)
+        fused = COMBINATIONS_OF_RANKS[combination](values, shares, rank_constant)
+    else:
+        normalized = _normalize(normalization, values, list(scores), statistics or {})
+        counted = _counted(combination, scored, list(scores), missing, found or {})
+        fused = COMBINATIONS_OF_SCORES[combination](normalized, shares[:, None] * counted)
+    heard = scored[shares > 0].any(axis=0)
+    return np.where(heard, fused, -np.inf)
 
 
-def check_methods(normalization: str | None, combination: str) -> None:
-    """Refuse unknown methods, and a normalization and a combination that do not go together.
+def _normalize(method: str, values: _Floats, names: list[str], statistics: _Scales) -> _Floats:
+    if method != "collection":
+        return np.stack([NORMALIZATIONS_OF_ONE_QUERY[method](row) for row in values])
+    rows = []
+    for name, row in zip(names, values, strict=True):
+        if name not in statistics:
+            raise InvalidInput(f"normalization 'collection': there are no statistics of {name!r}")
+        means, deviations = (np.asarray(part, dtype=np.float64) for part in statistics[name])
+        for part, what in ((means, "means"), (deviations, "deviations")):
+            if part.shape not in ((), row.shape):
+                raise InvalidInput(
+                    f"statistics of {name!r}: {what} of shape {part.shape}, expected {row.shape}"
+                )
+        scored = np.isfinite(row)
+        means, deviations = np.broadcast_to(means, row.shape), np.broadcast_to(deviations, row.shape)
+        if not (np.isfinite(means[scored]).all() and (deviations[scored] > 0).all()):
+            raise InvalidInput(f"statistics of {name!r}: means must be finite and deviations greater than 0")
+        rows.append(collection(row, means, deviations))
+    return np.stack(rows)
 
-    Raises:
-        InvalidInput: naming both.
-    """
-    if combination not in COMBINATIONS:
-        raise InvalidInput(f"combination: {combination!r} is not one of {', '.join(COMBINATIONS)}")
-    known = ", ".join(NORMALIZATIONS)
-    if normalization is not None and normalization not in NORMALIZATIONS:
-        raise InvalidInput(f"normalization: {normalization!r} is not one of {known}")
-    if combination in COMBINATIONS_OF_RANKS and normalization is not None:
-        raise InvalidInput(
-            f"combination {combination!r} works on ranks: it takes no normalization, got {normalization!r}"
-        )
-    if combination in COMBINATIONS_OF_SCORES and normalization is None:
-        raise InvalidInput(f"combination {combination!r} needs a normalization: one of {known}")
+
+def _counted(
+    combination: str,
+    scored: npt.NDArray[np.bool_],
+    names: list[str],
+    missing: Missing | None,
+    found: Mapping[str, npt.ArrayLike],
+) -> npt.NDArray[np.bool_]:
+    """Return which scores count, shape (retrievers, c)."""
+    if combination == "arithmetic_mean" and missing != "skip":
+        return np.ones_like(scored)
+    if combination != "comb_mnz":
+        return scored
+    unknown = sorted(set(found) - set(names))
+    if unknown:
+        raise InvalidInput(f"found: {', '.join(unknown)} has no scores; there are {', '.join(names)}")
+    rows = []
+    for name, row in zip(names, scored, strict=True):
+        flags = np.asarray(found.get(name, row))
+        if flags.shape != row.shape or flags.dtype != np.bool_:
+            raise InvalidInput(
+                f"found of {name!r}: {flags.dtype} of shape {flags.shape}, expected bool of {row.shape}"
+            )
+        rows.append(row & flags)
+    return np.stack(rows)
 
 
-def _matrix(scores: Mapping[str, npt.ArrayLike]) -> npt.NDArray[np.float64]:
+def _matrix(scores: Mapping[str, npt.ArrayLike]) -> _Floats:
     """Return the scores as one array of shape (retrievers, c)."""
     if not scores:
         raise InvalidInput("scores: expected at least 1 retriever, got 0")
@@ -86,7 +132,7 @@ def _matrix(scores: Mapping[str, npt.ArrayLike]) -> npt.NDArray[np.float64]:
     return np.stack(list(rows.values()))
 
 
-def _weights(weights: Mapping[str, float], names: list[str]) -> npt.NDArray[np.float64]:
+def _weights(weights: Mapping[str, float], names: list[str]) -> _Floats:
     """Return the weights in the order of ``names``, shape (retrievers,)."""
     unknown = sorted(set(weights) - set(names))
     if unknown:

@@ -16,7 +16,7 @@ from .meta import BinaryField, FdeField, Meta, SourceField, parse_meta
 
 __all__ = ["PLUGIN", "build_body", "derived_dimension", "fde_parameters", "load_template", "stamp"]
 
-SHIPPED = ("pages", "passages")
+SHIPPED = ("pages", "passages", "mixed")
 
 PLUGIN = "opensearch-multimodal"
 """Name of the server plugin that brings the field type ``multi_vector``."""
@@ -25,7 +25,7 @@ _PLUGIN_ENCODINGS = ("float32", "int8", "bit")
 
 
 def load_template(name: str) -> dict[str, Any]:
-    """Read an index body: ``pages`` or ``passages``, or the path of a JSON file.
+    """Read an index body: ``pages``, ``passages`` or ``mixed``, or the path of a JSON file.
 
     Raises:
         InvalidInput: there is no such file, or it is not an index body that describes itself.

@@ -48,15 +48,20 @@ class IndexDescription:
         Raises:
             InvalidInput: there is none of that name; the message lists those there are.
         """
-        found: Profile | str | None = name
-        for _ in range(len(self.meta.profiles) + 1):
-            if not isinstance(found, str):
-                break
-            found = self.meta.profiles.get(found)
+        found = self.meta.profiles.get(self.resolve_name(name))
         if not isinstance(found, Profile):
             known = ", ".join(sorted(self.meta.profiles)) or "none"
             raise InvalidInput(f"profile: index '{self.name}' has no profile '{name}' (it has: {known})")
         return self.check_profile(name, found)
+
+    def resolve_name(self, name: str) -> str:
+        """Return the name of the profile that ``name`` stands for; itself where it stands for none."""
+        for _ in range(len(self.meta.profiles) + 1):
+            target = self.meta.profiles.get(name)
+            if not isinstance(target, str):
+                break
+            name = target
+        return name
 
     def profile_names(self) -> list[str]:
         """Return the names of the profiles, without those that only point to another."""
@@ -74,7 +79,8 @@ class IndexDescription:
         if len(scored) > 1 and profile.fusion is None:
             raise InvalidInput(f"profile '{name}': several retrievers need 'fusion'")
         if profile.fusion is not None:
-            check_methods(profile.fusion.normalization, profile.fusion.combination)
+            fusion = profile.fusion
+            check_methods(fusion.normalization, fusion.combination, fusion.missing)
         if profile.refine is not None:
             for field in (profile.refine.primary, *profile.refine.complementary):
                 if field not in scored:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from ..errors import InvalidInput
+from ..fusion import Missing
 from ..types import Input
 
 __all__ = [
@@ -20,10 +21,13 @@ __all__ = [
     "FdeField",
     "Fusion",
     "Meta",
+    "Moments",
     "Profile",
     "Refine",
+    "Relevance",
     "Retriever",
     "SourceField",
+    "Statistics",
     "VectorField",
     "parse_meta",
     "parse_profile",
@@ -99,11 +103,19 @@ class Retriever(_Record):
 
 
 class Fusion(_Record):
-    """How the scores of several retrievers become one; the names are those of `fusion`."""
+    """How the scores of several retrievers become one; the names are those of `fusion`.
+
+    Attributes:
+        normalization: None for combinations of ranks.
+        combination: how the normalized scores are joined.
+        rank_constant: for combinations of ranks.
+        missing: what a missing score counts as under ``arithmetic_mean``; None is ``lowest``.
+    """
 
     normalization: str | None = None
     combination: str
-    rank_constant: int = Field(default=60, ge=1)
+    rank_constant: int = Field(default=60, ge=1, le=10_000)
+    missing: Missing | None = None
 
 
 class Refine(_Record):
@@ -127,9 +139,30 @@ class Refine(_Record):
 
 
 class Cut(_Record):
-    """How many results are left: a fixed size."""
+    """How many results are left.
 
-    size: int = Field(ge=1, le=10_000)
+    Attributes:
+        method: ``size`` leaves that many; ``score_curve`` cuts where the scores drop; ``relevance`` where the
+            probabilities that `Relevance` gives say that more results would do harm.
+        size: for ``size``.
+        min: the adaptive methods leave at least so many, if there are.
+        max: they leave at most so many; None is what the search asks for.
+        beta: for ``relevance``: how many times as much recall counts as precision.
+    """
+
+    method: Literal["size", "score_curve", "relevance"] = "size"
+    size: int | None = Field(default=None, ge=1, le=10_000)
+    min: int = Field(default=1, ge=1, le=10_000)
+    max: int | None = Field(default=None, ge=1, le=10_000)
+    beta: float = Field(default=1.0, gt=0, le=100)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Cut:
+        if (self.method == "size") != (self.size is not None):
+            raise ValueError("'size' belongs to the method 'size', and to no other")
+        if self.max is not None and self.max < self.min:
+            raise ValueError(f"max {self.max} is less than min {self.min}")
+        return self
 
 
 class Profile(_Record):
@@ -139,6 +172,44 @@ class Profile(_Record):
     fusion: Fusion | None = None
     refine: Refine | None = None
     cut: Cut | None = None
+
+
+class Moments(_Record):
+    """What scores of one field look like for records of one modality."""
+
+    mean: float = Field(allow_inf_nan=False)
+    deviation: float = Field(gt=0, allow_inf_nan=False)
+    count: int = Field(ge=2)
+
+
+class Relevance(_Record):
+    """How probable it is that a result of a profile is relevant: a logistic function, learnt from judgements.
+
+    Attributes:
+        intercept: its constant.
+        rank: the coefficient of ln(rank).
+        fields: field → the coefficient of its score, normalized by `Statistics.scores`.
+        queries: how many judged queries it was learnt from.
+        results: how many results of theirs.
+    """
+
+    intercept: float = Field(allow_inf_nan=False)
+    rank: float = Field(allow_inf_nan=False)
+    fields: dict[str, float]
+    queries: int = Field(ge=1)
+    results: int = Field(ge=1)
+
+
+class Statistics(_Record):
+    """Numbers learnt from the collection by ``osmm index calibrate``.
+
+    Attributes:
+        scores: scored field → modality → mean and deviation of its scores.
+        relevance: profile → how its results' scores tell relevance.
+    """
+
+    scores: dict[str, dict[str, Moments]] = {}
+    relevance: dict[str, Relevance] = {}
 
 
 class Meta(_Record):
@@ -154,7 +225,7 @@ class Meta(_Record):
     version: Literal[1]
     fields: dict[str, VectorField]
     profiles: dict[str, Profile | str] = {}
-    statistics: dict[str, Any] = {}
+    statistics: Statistics = Statistics()
 
 
 def parse_meta(name: str, value: Any) -> Meta:

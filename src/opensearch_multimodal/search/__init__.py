@@ -1,8 +1,31 @@
-"""Answer questions: first stage, exact scores, fusion, refinement, cut."""
+"""Answer questions: first stage, exact scores, fusion, refinement, cut; and learn from an index's scores."""
 
+from .calibration import (
+    Question,
+    learn_relevance,
+    learn_scores,
+    questions_from,
+    sample_records,
+    with_statistics,
+)
+from .cut import CutPoint
 from .first_stage import late_interaction_clause
 from .request import Request, metadata_filter
 from .result import Hit, SearchResult
 from .searcher import Searcher
 
-__all__ = ["Hit", "Request", "SearchResult", "Searcher", "late_interaction_clause", "metadata_filter"]
+__all__ = [
+    "CutPoint",
+    "Hit",
+    "Question",
+    "Request",
+    "SearchResult",
+    "Searcher",
+    "late_interaction_clause",
+    "learn_relevance",
+    "learn_scores",
+    "metadata_filter",
+    "questions_from",
+    "sample_records",
+    "with_statistics",
+]

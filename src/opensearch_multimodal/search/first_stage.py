@@ -19,6 +19,7 @@ from ..mappings import BinaryField, FdeField, IndexDescription, Profile, Retriev
 from ..types import Candidate
 
 __all__ = [
+    "MODALITY",
     "FirstStage",
     "QueryVectors",
     "bm25_clause",
@@ -35,6 +36,9 @@ _MOST_WORDS = 1000
 _IDEOGRAPHS = r"\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff"
 _WORDS = re.compile(rf"[{_IDEOGRAPHS}]|[^\W{_IDEOGRAPHS}]+")
 _MOST_CANDIDATES = 10_000
+
+MODALITY = "modality"
+"""The field that says what kind of record it is."""
 
 QueryVectors = Mapping[str, npt.NDArray[np.float32]]
 """Vector field with a model → the query's vector (d,) or multi-vector (n, d)."""
@@ -55,6 +59,8 @@ class FirstStage:
             for rank, hit in enumerate(answer["hits"]["hits"], start=1):
                 key = (hit["_index"], hit["_id"])
                 candidate = union.setdefault(key, Candidate(id=hit["_id"], index=hit["_index"]))
+                candidate.modality = hit.get("fields", {}).get(MODALITY, [""])[0]
+                candidate.found.add(index.scored_field(retriever.field))
                 candidate.ranks[name] = rank
                 candidate.first_scores[name] = float(hit["_score"])
                 if retriever.type == "bm25":
@@ -105,12 +111,10 @@ def plan(
         same_type = sum(other.type == retriever.type for other in profile.retrievers) > 1
         names.append(f"{retriever.type}:{retriever.field}" if same_type else retriever.type)
         chosen.append(retriever)
-        searches.append(
-            Search(
-                search_body(clause, max(k, retriever.k)),
-                global_statistics=needs_statistics(index, retriever.type),
-            )
-        )
+        body = search_body(clause, max(k, retriever.k))
+        if index.properties.get(MODALITY, {}).get("type") == "keyword":
+            body["docvalue_fields"] = [MODALITY]
+        searches.append(Search(body, global_statistics=needs_statistics(index, retriever.type)))
     if not chosen:
         asked = "text" if query_text is not None else "image"
         raise InvalidInput(

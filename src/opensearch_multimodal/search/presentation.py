@@ -96,6 +96,7 @@ def _file_link(metadata: Mapping[str, Any]) -> str | None:
 
 def _stages(candidate: Candidate, refined_field: str | None) -> dict[str, Any]:
     stages: dict[str, Any] = {
+        "modality": candidate.modality or None,
         "first_stage": {
             name: {"rank": rank, "score": candidate.first_scores[name]}
             for name, rank in candidate.ranks.items()

@@ -8,28 +8,40 @@ import numpy as np
 import numpy.typing as npt
 
 from ..fusion import fuse
-from ..mappings import Profile, Refine
+from ..mappings import Profile, Refine, Statistics
 from ..refinement import Refinement, refine
 from ..types import Candidate, FloatArray
 from .scoring import NO_VECTOR, StoredVectors
+from .statistics import scales
 
 __all__ = ["fuse_candidates", "order", "refine_candidates"]
 
+_NOTHING_LEARNT = Statistics()
 
-def fuse_candidates(candidates: Sequence[Candidate], profile: Profile, weights: Mapping[str, float]) -> None:
+
+def fuse_candidates(
+    candidates: Sequence[Candidate],
+    profile: Profile,
+    weights: Mapping[str, float],
+    statistics: Statistics = _NOTHING_LEARNT,
+) -> None:
     """Set every candidate's fused score, and the score that orders it, in place.
 
     Args:
         candidates: with exact scores of every field in ``weights``.
         profile: names the normalization and the combination.
         weights: scored field → weight.
+        statistics: what was learnt of the collection.
+
+    Raises:
+        InvalidInput: the normalization needs statistics that were not learnt.
     """
     if len(weights) == 1:
         (name,) = weights
         for candidate in candidates:
             candidate.score = candidate.scores[name]
         return
-    fused = _fuse(candidates, profile, weights)
+    fused = _fuse(candidates, profile, weights, statistics)
     for candidate, score in zip(candidates, fused.tolist(), strict=True):
         candidate.fused = candidate.score = score
 
@@ -40,6 +52,7 @@ def refine_candidates(
     weights: Mapping[str, float],
     query: FloatArray,
     vectors: StoredVectors,
+    statistics: Statistics = _NOTHING_LEARNT,
 ) -> Refinement | None:
     """Refine the primary retriever's query on the best candidates and rescore them (GQR, arXiv 2510.05038).
 
@@ -52,6 +65,7 @@ def refine_candidates(
         weights: scored field → weight.
         query: the primary's query, (d,) or (n, d) float32.
         vectors: the candidates' stored vectors of the primary field.
+        statistics: what was learnt of the collection.
 
     Returns:
         The refinement, or None if fewer than two candidates have the primary's vector.
@@ -67,7 +81,7 @@ def refine_candidates(
     refined = refine(
         query,
         vectors[settings.primary].of(head),
-        _complementary(head, profile, settings, weights),
+        _complementary(head, profile, settings, weights, statistics),
         **options,
     )
     if refined.skipped is None:
@@ -91,26 +105,34 @@ def order(candidates: Sequence[Candidate]) -> list[Candidate]:
 
 
 def _complementary(
-    head: Sequence[Candidate], profile: Profile, settings: Refine, weights: Mapping[str, float]
+    head: Sequence[Candidate],
+    profile: Profile,
+    settings: Refine,
+    weights: Mapping[str, float],
+    statistics: Statistics,
 ) -> npt.NDArray[np.float64]:
     """Return what guides the refinement: one retriever's scores, or the fused scores of several."""
     names = [name for name in settings.complementary if name in weights]
     if len(names) > 1:
-        return _fuse(head, profile, {name: weights[name] for name in names})
+        return _fuse(head, profile, {name: weights[name] for name in names}, statistics)
     return _scores(head, names[0])
 
 
 def _fuse(
-    candidates: Sequence[Candidate], profile: Profile, weights: Mapping[str, float]
+    candidates: Sequence[Candidate], profile: Profile, weights: Mapping[str, float], statistics: Statistics
 ) -> npt.NDArray[np.float64]:
     fusion = profile.fusion
     assert fusion is not None  # noqa: S101 - a profile with several scored fields has it
+    finders = {name for candidate in candidates for name in candidate.found} & set(weights)
     return fuse(
         {name: _scores(candidates, name) for name in weights},
         normalization=fusion.normalization,
         combination=fusion.combination,
         weights=weights,
         rank_constant=fusion.rank_constant,
+        missing=fusion.missing,
+        found={name: np.array([name in candidate.found for candidate in candidates]) for name in finders},
+        statistics=scales(candidates, weights, statistics) if fusion.normalization == "collection" else None,
     )
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .cut import CutPoint
+
 __all__ = ["Hit", "SearchResult"]
 
 
@@ -20,8 +22,8 @@ class Hit:
         source: the record without its vectors and image.
         snippet: the part of the text that answers best, plain text.
         link: where to look at the page, or None.
-        stages: ``first_stage`` (retriever → rank and score), ``scores`` (field → exact score), ``fused``,
-            ``refined`` (``before`` and ``after``).
+        stages: ``modality``, ``first_stage`` (retriever → rank and score), ``scores`` (field → exact score),
+            ``fused``, ``refined`` (``before`` and ``after``).
     """
 
     id: str
@@ -54,12 +56,14 @@ class SearchResult:
         timings_ms: stage → milliseconds, and ``total``.
         candidates: size of the union of the first stage.
         notes: what a stage left out and why, one sentence each.
+        cut: where the list was cut and why, None where the profile does not cut.
     """
 
     hits: tuple[Hit, ...]
     timings_ms: Mapping[str, float]
     candidates: int
     notes: tuple[str, ...]
+    cut: CutPoint | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as ``osmm search --json`` prints it."""
@@ -68,4 +72,5 @@ class SearchResult:
             "timings_ms": dict(self.timings_ms),
             "candidates": self.candidates,
             "notes": list(self.notes),
+            "cut": self.cut.to_json() if self.cut else None,
         }

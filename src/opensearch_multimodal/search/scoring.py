@@ -225,7 +225,20 @@ class _Union:
             absent = NO_VECTOR if name in self._vectors else 0.0
             for candidate in self._candidates:
                 candidate.scores.setdefault(name, absent)
+        self._mark_textless()
         return self._fetched
+
+    def _mark_textless(self) -> None:
+        """Take BM25's 0 from records that have no text: no vector was ever made of it."""
+        fields = self._index.meta.fields
+        read = [n for n in self._vectors if isinstance(f := fields[n], SourceField) and f.input == "text"]
+        if not read:
+            return
+        for candidate in self._candidates:
+            if all(candidate.scores.get(name, 0.0) == NO_VECTOR for name in read):
+                for name, score in candidate.scores.items():
+                    if name not in self._vectors and score == 0:
+                        candidate.scores[name] = NO_VECTOR
 
 
 def _decode(values: Sequence[Any]) -> Stacked | FloatArray:

@@ -16,12 +16,15 @@ from ..encoder import EncoderPool, IndexEncoders
 from ..errors import ClusterRejected, InvalidInput
 from ..mappings import IndexDescription, Profile, describe
 from ..types import Candidate, FloatArray
+from .cut import CutPoint, by_relevance, by_score_curve, by_size
 from .first_stage import plan
 from .presentation import bare_hit, present
 from .ranking import fuse_candidates, order, refine_candidates
+from .relevance import RESULTS_LEARNT, probabilities, relevance_of
 from .request import Request
 from .result import SearchResult
 from .scoring import score_union, scored_fields
+from .statistics import unlearnt
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -125,7 +128,8 @@ class _Query:
         found = len(candidates)
         if candidates:
             candidates = self._rank(candidates, vectors)
-        size = min(request.k, profile.cut.size) if profile.cut else request.k
+        cut = self._cut(candidates)
+        size = cut.size if cut else request.k
         refined_field = profile.refine.primary if profile.refine else None
         if request.fetch:
             with self._timed("fetch"):
@@ -140,7 +144,7 @@ class _Query:
         else:
             hits = [bare_hit(candidate, refined_field) for candidate in candidates[:size]]
         self._timings["total"] = (time.perf_counter() - started) * 1000
-        return SearchResult(tuple(hits), self._timings, found, tuple(self._notes))
+        return SearchResult(tuple(hits), self._timings, found, tuple(self._notes), cut)
 
     def _encode(self) -> dict[str, FloatArray]:
         """Encode the query once per model; a field whose model cannot read it is left out."""
@@ -205,16 +209,44 @@ class _Query:
                 preference=self._preference,
             )
         with self._timed("fuse"):
-            fuse_candidates(candidates, profile, weights)
+            statistics = self._index.meta.statistics
+            fuse_candidates(candidates, profile, weights, statistics)
+            if profile.fusion and profile.fusion.normalization == "collection" and len(weights) > 1:
+                self._notes += [
+                    f"field '{field}' of modality '{modality}' is measured by that of others: "
+                    f"run 'osmm index calibrate {self._index.name}'"
+                    for field, modality in unlearnt(candidates, weights, statistics)
+                ]
             ranked = order(candidates)
         if primary is not None:
             with self._timed("refine"):
-                refined = refine_candidates(ranked, profile, weights, vectors[primary], stored)
+                refined = refine_candidates(ranked, profile, weights, vectors[primary], stored, statistics)
                 if refined is None or refined.skipped:
                     reason = refined.skipped if refined else "fewer than two candidates have its vector"
                     self._notes.append(f"not refined: {reason}")
                 ranked = order(ranked)
         return ranked
+
+    def _cut(self, ranked: Sequence[Candidate]) -> CutPoint | None:
+        settings, k = self._profile.cut, self._request.k
+        if settings is None or not ranked:
+            return None
+        with self._timed("cut"):
+            if settings.method == "size":
+                return by_size(len(ranked), settings, k)
+            if settings.method == "score_curve":
+                scores = np.array([candidate.score for candidate in ranked], dtype=np.float64)
+                return by_score_curve(scores, settings, k)
+            statistics = self._index.meta.statistics
+            learnt = relevance_of(self._index, self._request.profile)
+            if set(learnt.fields) != set(ranked[0].scores):
+                self._notes.append(
+                    f"not cut: relevance was learnt from scores of {', '.join(learnt.fields)}, "
+                    f"this search has those of {', '.join(ranked[0].scores)}"
+                )
+                return None
+            head = ranked[: max(k, RESULTS_LEARNT)]
+            return by_relevance(probabilities(head, learnt, statistics), settings, k)
 
     def _can_refine(self, weights: Mapping[str, float]) -> bool:
         settings = self._profile.refine

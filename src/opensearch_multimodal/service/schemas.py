@@ -11,6 +11,7 @@ from .refusal import Refusal
 
 __all__ = [
     "ContentInput",
+    "CutPoint",
     "EncodeFields",
     "EncodeModel",
     "EncodeRequest",
@@ -178,6 +179,15 @@ class FullHit(RankedHit):
     stages: dict[str, Any]
 
 
+class CutPoint(_Response):
+    """Where the list of results was cut, and why."""
+
+    method: Literal["size", "score_curve", "relevance"]
+    size: int
+    of: int
+    reason: str
+
+
 class SearchResponse(_Response):
     """The best records with their sources, best first."""
 
@@ -186,6 +196,7 @@ class SearchResponse(_Response):
     timings_ms: dict[str, float]
     candidates: int
     notes: list[str]
+    cut: CutPoint | None = None
 
 
 class Model(_Response):

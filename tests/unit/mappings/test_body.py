@@ -52,6 +52,23 @@ def test_passages_are_pages_without_the_image() -> None:
     assert pages["mappings"]["_meta"] == passages["mappings"]["_meta"]
 
 
+def test_mixed_is_pages_with_images_by_a_model_of_ones_own(tmp_path: Path) -> None:
+    pages, mixed = load_template("pages"), load_template("mixed")
+    assert set(mixed["mappings"]["properties"]) - set(pages["mappings"]["properties"]) == {"image_dense"}
+    meta = parse_meta("mixed", mixed["mappings"]["_meta"]["multimodal"])
+    assert set(meta.fields) - set(parse_meta("pages", pages["mappings"]["_meta"]["multimodal"]).fields) == {
+        "image_dense"
+    }
+    fusion = meta.profiles["text_image"].fusion
+    assert (fusion.normalization, fusion.combination, fusion.missing) == (
+        "collection",
+        "arithmetic_mean",
+        "skip",
+    )
+    with pytest.raises(InvalidInput, match="there is no 'your-image-model'"):
+        build_body(mixed, load_spec)
+
+
 def test_options_change_what_they_name() -> None:
     body = build_body(
         load_template("pages"), load_spec, shards=3, replicas=2, engine="faiss", analyzer="german"
@@ -102,7 +119,7 @@ def test_bad_body_files_are_refused(tmp_path: Path, content: str, message: str) 
 
 
 def test_missing_body_file_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="neither pages nor passages nor a JSON file"):
+    with pytest.raises(InvalidInput, match="neither pages nor passages nor mixed nor a JSON file"):
         load_template("pagez")
 
 

@@ -17,10 +17,12 @@ def arithmetic_mean(
 
     Args:
         values: shape (retrievers, c), float64, normalized.
-        weights: shape (retrievers,), float64, not all 0.
+        weights: shape (retrievers, c), float64; 0 where a retriever does not count for a candidate.
 
     Returns:
-        Shape (c,), float64.
+        Shape (c,), float64; 0 where no retriever counts.
     """
-    combined: npt.NDArray[np.float64] = weights @ values / weights.sum()
+    total = weights.sum(axis=0)
+    combined: npt.NDArray[np.float64] = np.zeros_like(total)
+    np.divide((weights * values).sum(axis=0), total, out=combined, where=total > 0)
     return combined

@@ -2,17 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from opensearch_multimodal.fusion.combination import arithmetic_mean, rrf
+from opensearch_multimodal.fusion.combination import rrf
 
 MISSING = -np.inf
-
-
-def test_arithmetic_mean():
-    values = np.array([[1.0, 0.5], [0.2, 0.4]])
-    before = values.copy()
-    combined = arithmetic_mean(values, np.array([3.0, 1.0]))
-    np.testing.assert_allclose(combined, [(3 * 1.0 + 0.2) / (3 + 1), (3 * 0.5 + 0.4) / (3 + 1)])
-    np.testing.assert_array_equal(values, before)
 
 
 def test_rrf():
@@ -23,14 +15,14 @@ def test_rrf():
     np.testing.assert_array_equal(scores, before)
 
 
-def test_rrf_weights_are_not_normalized():
+def test_weights_are_not_normalized():
     np.testing.assert_allclose(rrf(np.array([[2.0, 1.0]]), np.array([3.0]), 1), [3 / (1 + 1), 3 / (1 + 2)])
 
 
-def test_rrf_equal_scores_share_the_better_rank():
+def test_equal_scores_share_the_better_rank():
     fused = rrf(np.array([[0.0, 5.0, 0.0, -1.0]]), np.ones(1), 60)
     np.testing.assert_allclose(fused, [1 / (60 + 2), 1 / (60 + 1), 1 / (60 + 2), 1 / (60 + 4)])
 
 
-def test_rrf_gives_nothing_without_a_score():
+def test_without_a_score_there_is_nothing():
     np.testing.assert_allclose(rrf(np.array([[MISSING, 5.0]]), np.ones(1), 60), [0.0, 1 / (60 + 1)])
