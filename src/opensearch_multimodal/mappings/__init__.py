@@ -12,6 +12,7 @@ from .meta import (
     Refine,
     Retriever,
     SourceField,
+    TokenPooling,
     parse_meta,
     parse_profile,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "Refine",
     "Retriever",
     "SourceField",
+    "TokenPooling",
     "build_body",
     "describe",
     "fde_parameters",
