@@ -10,7 +10,7 @@ import numpy.typing as npt
 from .errors import InvalidInput
 from .types import FloatArray, check_multi_vector
 
-__all__ = ["Rotation", "fit_itq", "rotated_codes", "sign_codes"]
+__all__ = ["Rotation", "fit_itq", "rotated_codes", "rotated_query_codes", "sign_codes"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,19 +20,22 @@ class Rotation:
     Attributes:
         matrix: shape (d, bits), float32, with orthonormal columns.
         threshold: shape (bits,), float32: the rotated mean of what it was learnt from.
+        query_threshold: the same for queries, whose mean is another: their prefix, length and kind differ.
     """
 
     matrix: FloatArray
     threshold: FloatArray
+    query_threshold: FloatArray
 
     def __post_init__(self) -> None:
         """Check that both fit together."""
         check_multi_vector("rotation", self.matrix)
-        if self.threshold.shape != self.matrix.shape[1:] or not np.isfinite(self.threshold).all():
-            raise InvalidInput(
-                f"rotation: {self.matrix.shape[1]} bits need as many finite thresholds, "
-                f"got shape {self.threshold.shape}"
-            )
+        for values in (self.threshold, self.query_threshold):
+            if values.shape != self.matrix.shape[1:] or not np.isfinite(values).all():
+                raise InvalidInput(
+                    f"rotation: {self.matrix.shape[1]} bits need as many finite thresholds, "
+                    f"got shape {values.shape}"
+                )
 
     @property
     def dimension(self) -> int:
@@ -65,7 +68,7 @@ def sign_codes(vectors: npt.ArrayLike) -> npt.NDArray[np.int8]:
 
 
 def rotated_codes(vectors: npt.ArrayLike, rotation: Rotation) -> npt.NDArray[np.int8]:
-    """Return the codes of vectors under a learnt rotation.
+    """Return the codes of records' vectors under a learnt rotation.
 
     Args:
         vectors: shape (n, d), any real dtype, one vector per row, finite.
@@ -77,12 +80,26 @@ def rotated_codes(vectors: npt.ArrayLike, rotation: Rotation) -> npt.NDArray[np.
     Raises:
         InvalidInput: a wrong shape or a component that is NaN or infinite.
     """
+    return _codes(vectors, rotation, rotation.threshold)
+
+
+def rotated_query_codes(vectors: npt.ArrayLike, rotation: Rotation) -> npt.NDArray[np.int8]:
+    """Return the codes of queries' vectors; arguments, result and errors are those of `rotated_codes`."""
+    return _codes(vectors, rotation, rotation.query_threshold)
+
+
+def _codes(vectors: npt.ArrayLike, rotation: Rotation, threshold: FloatArray) -> npt.NDArray[np.int8]:
     rows = check_multi_vector("vectors", vectors, rotation.dimension)
-    return np.packbits(rows @ rotation.matrix > rotation.threshold, axis=1).view(np.int8)
+    return np.packbits(rows @ rotation.matrix > threshold, axis=1).view(np.int8)
 
 
 def fit_itq(
-    vectors: npt.ArrayLike, *, bits: int | None = None, iterations: int = 50, seed: int = 1
+    vectors: npt.ArrayLike,
+    queries: npt.ArrayLike | None = None,
+    *,
+    bits: int | None = None,
+    iterations: int = 50,
+    seed: int = 1,
 ) -> Rotation:
     """Learn a rotation by iterative quantisation (ITQ).
 
@@ -91,8 +108,13 @@ def fit_itq(
     to their first principal components, V. From a random rotation R on, B = sign(VR) and the R that minimises
     ‖B − VR‖, by the singular value decomposition of BᵀV, take turns.
 
+    Queries are centred by their own mean. To rank by the inner product, it does not matter what is subtracted
+    from all records, and a query's code should not be spent on what all queries share.
+
     Args:
         vectors: shape (n, d), any real dtype, one vector per row; n ≥ bits + 1, better 10 times that.
+        queries: shape (m, d), vectors of typical queries, of which the mean is taken: some 50 will do. None
+            takes that of the vectors.
         bits: of a code, 1 to d; d where it is None.
         iterations: at least 1; the paper takes 50.
         seed: of the first rotation.
@@ -124,4 +146,9 @@ def fit_itq(
         left, _, right = np.linalg.svd((signs.T @ projected).astype(np.float64))
         rotation = (left @ right).T
     matrix = axes @ rotation
-    return Rotation(matrix.astype(np.float32), (mean @ matrix).astype(np.float32))
+    query_mean = mean
+    if queries is not None:
+        asked = check_multi_vector("queries", queries, dimension)
+        query_mean = asked.mean(axis=0, dtype=np.float64)
+    thresholds = (np.stack([mean, query_mean]) @ matrix).astype(np.float32)
+    return Rotation(matrix.astype(np.float32), thresholds[0], thresholds[1])

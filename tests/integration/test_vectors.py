@@ -15,7 +15,7 @@ import tiny_models
 from click.testing import CliRunner, Result
 from homes import home, tiny_home
 
-from opensearch_multimodal.binarize import rotated_codes, sign_codes
+from opensearch_multimodal.binarize import rotated_codes, rotated_query_codes, sign_codes
 from opensearch_multimodal.cli import main
 from opensearch_multimodal.client import Cluster
 from opensearch_multimodal.errors import ModelMismatch
@@ -99,9 +99,9 @@ def test_from_a_fitted_rotation_to_a_ranking(
     osmm("ingest", str(files), "--index", first, "--json")
     cluster.refresh(first)
     told = osmm("models", "fit-rotation", "turn", "--index", first, "--sample", "1250").output
-    assert "learnt turn: 5 bits, 1125 vectors" in told
+    assert "learnt turn: 5 bits, 1250 vectors" in told
     spec = load_rotation_spec("turn")
-    assert (spec.model, spec.dimension, spec.bits) == (NESTED, 5, 5)
+    assert (spec.model, spec.dimension, spec.bits, spec.vectors, spec.queries) == (NESTED, 5, 5, 1250, 100)
     listed = json.loads(osmm("models", "rotations", "--json").output)
     assert [one["fingerprint"] for one in listed] == [spec.fingerprint]
 
@@ -123,7 +123,7 @@ def test_from_a_fitted_rotation_to_a_ranking(
     searcher = Searcher(cluster, second)
     hits = searcher.search("alpha beta", profile="codes", k=5).hits
     query = searcher._encoders.get("dense").encode_queries(["alpha beta"])[0]
-    codes = np.unpackbits(rotated_codes(query[None], rotation).view(np.uint8))
+    codes = np.unpackbits(rotated_query_codes(query[None], rotation).view(np.uint8))
     found = {}
     for key, source in turned.items():
         bits = np.unpackbits(np.array(source["binary"], dtype=np.int8).view(np.uint8))

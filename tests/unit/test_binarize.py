@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from opensearch_multimodal.binarize import Rotation, fit_itq, rotated_codes, sign_codes
+from opensearch_multimodal.binarize import Rotation, fit_itq, rotated_codes, rotated_query_codes, sign_codes
 from opensearch_multimodal.errors import InvalidInput
 
 
@@ -48,11 +48,14 @@ def hamming(codes, bits):
 
 
 def test_a_bit_is_one_above_its_threshold():
-    rotation = Rotation(np.eye(3, 2, dtype=np.float32), np.array([0.5, -1], dtype=np.float32))
+    thresholds = np.array([[0.5, -1], [0.6, -3]], dtype=np.float32)
+    rotation = Rotation(np.eye(3, 2, dtype=np.float32), *thresholds)
     vectors = np.array([[0.6, -2, 9], [0.5, 0, 9]], dtype=np.float32)
     before = vectors.copy()
     # 0.6 > 0.5, −2 ≤ −1; 0.5 is not above 0.5, 0 > −1.
     assert rotated_codes(vectors, rotation).tolist() == [[0b10000000 - 256], [0b01000000]]
+    # Queries have thresholds of their own: 0.6 is not above 0.6, −2 > −3; nor is 0.5, 0 > −3.
+    assert rotated_query_codes(vectors, rotation).tolist() == [[0b01000000], [0b01000000]]
     np.testing.assert_array_equal(vectors, before)
 
 
@@ -76,9 +79,21 @@ def test_itq_is_orthonormal_and_centres():
     assert rotation.matrix.dtype == rotation.threshold.dtype == np.float32
     np.testing.assert_allclose(rotation.matrix.T @ rotation.matrix, np.eye(8), atol=1e-5)
     np.testing.assert_allclose(rotation.threshold, vectors.mean(axis=0) @ rotation.matrix, atol=1e-4)
+    np.testing.assert_array_equal(rotation.query_threshold, rotation.threshold)
     # The space is that of the 8 largest components of the data.
     axes = np.linalg.svd(vectors - vectors.mean(axis=0), full_matrices=False)[2][:8]
     np.testing.assert_allclose(np.linalg.norm(axes @ rotation.matrix, axis=0), 1, atol=1e-4)
+
+
+def test_queries_are_centred_by_their_own_mean():
+    generator = np.random.default_rng(7)
+    vectors, queries = generator.standard_normal((200, 6)) + 1, generator.standard_normal((30, 6)) - 2
+    plain, rotation = fit_itq(vectors), fit_itq(vectors, queries)
+    np.testing.assert_array_equal(rotation.matrix, plain.matrix)
+    np.testing.assert_array_equal(rotation.threshold, plain.threshold)
+    np.testing.assert_allclose(
+        rotation.query_threshold, queries.mean(axis=0) @ rotation.matrix, rtol=1e-4, atol=1e-5
+    )
 
 
 def test_each_iteration_brings_the_signs_closer():
@@ -124,6 +139,7 @@ def test_the_same_seed_learns_the_same():
         ({"iterations": 0}, "itq iterations: 0 is below 1"),
         ({"vectors": np.ones((4, 4))}, "itq: 4 vectors are too few for 4 bits; at least 5"),
         ({"vectors": [[np.inf, 1.0]]}, "vectors: component"),
+        ({"queries": np.ones((2, 3))}, "queries: dimension 3, but 4 is required"),
     ],
 )
 def test_what_cannot_be_learnt(arguments, message):
@@ -133,7 +149,7 @@ def test_what_cannot_be_learnt(arguments, message):
 
 def test_rotations_that_do_not_fit():
     with pytest.raises(InvalidInput, match="2 bits need as many finite thresholds"):
-        Rotation(np.eye(3, 2, dtype=np.float32), np.zeros(3, dtype=np.float32))
-    rotation = Rotation(np.eye(3, 2, dtype=np.float32), np.zeros(2, dtype=np.float32))
+        Rotation(np.eye(3, 2, dtype=np.float32), np.zeros(2, np.float32), np.zeros(3, np.float32))
+    rotation = Rotation(np.eye(3, 2, dtype=np.float32), np.zeros(2, np.float32), np.zeros(2, np.float32))
     with pytest.raises(InvalidInput, match="dimension 4, but 3 is required"):
         rotated_codes(np.ones((1, 4)), rotation)

@@ -9,18 +9,19 @@ import numpy as np
 from rich.table import Table
 
 from .. import models as store
-from ..binarize import Rotation, fit_itq, rotated_codes, sign_codes
+from ..binarize import Rotation, fit_itq, rotated_codes, rotated_query_codes, sign_codes
 from ..client import Cluster
 from ..errors import InvalidInput
 from ..mappings import describe
 from ..sizing import expected_recall
 from ..types import FloatArray
 from .console import stderr, stdout
-from .options import cluster_options
+from .options import cluster_options, model_options
 
 __all__ = ["fit_rotation", "rotations"]
 
-_MOST_HELD_OUT = 200
+_SENTENCES = 200
+_FEWEST_SENTENCES = 40
 _FEWEST = 1000
 
 
@@ -34,6 +35,7 @@ _FEWEST = 1000
 @click.option("--bits", type=click.IntRange(1, 4096), help="Length of a code. [default: the dimension]")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of sample and start.")
 @click.option("--force", is_flag=True, help="Replace a rotation of the same name; its indices then refuse.")
+@model_options
 @cluster_options
 def fit_rotation(
     cluster: Cluster,
@@ -44,6 +46,8 @@ def fit_rotation(
     bits: int | None,
     seed: int,
     force: bool,
+    provider: str,
+    threads: int | None,
 ) -> None:
     """Learn the rotation NAME for binary codes (ITQ) from the vectors of an index.
 
@@ -57,11 +61,13 @@ def fit_rotation(
       osmm models fit-rotation manuals-384 --index manuals
       osmm index create manuals-2 --rotation binary=manuals-384
 
-    A tenth of the sample is held back and asks for its neighbours: the share of the exact 10 best among the
-    first 100 by code is printed, for signs alone and for the rotation.
+    What queries have in common is learnt from sentences of the records, encoded as queries. Other sentences
+    then measure: the share of the exact 10 best among the first 100 by code, for signs alone and for the
+    rotation.
     """
     from ..blas import single_threaded
-    from ..search.sample import draw
+    from ..encoder import EncoderPool, IndexEncoders
+    from ..search.sample import draw, sentences
 
     described = describe(index_name, cluster.get_index(index_name))
     source = described.source_field(field)
@@ -69,27 +75,42 @@ def fit_rotation(
     described.check_model(field, spec)
     if source.encoding is not None:
         raise InvalidInput(f"field '{field}' of index '{index_name}' holds multi-vectors")
-    vectors = np.array(draw(cluster, described, field, sample, seed=seed).vectors)
+    drawn = draw(cluster, described, field, sample, seed=seed)
+    vectors = np.array(drawn.vectors)
     wanted = bits or spec.kept_dimension(source.dimension)
-    held_out = min(_MOST_HELD_OUT, len(vectors) // 10)
-    if len(vectors) - held_out < max(_FEWEST, wanted + 1):
+    fewest = max(_FEWEST, wanted + 1)
+    if len(vectors) < fewest:
         raise InvalidInput(
             f"index '{index_name}': {len(vectors)} vectors are too few to learn {wanted} bits from, "
-            f"at least {max(_FEWEST, wanted + 1) * 10 // 9 + 1} are needed"
+            f"at least {fewest} are needed"
         )
-    with stderr.status(f"learning {wanted} bits from {len(vectors) - held_out} vectors …"), single_threaded():
-        rotation = fit_itq(vectors[held_out:], bits=wanted, seed=seed)
-        by_sign, by_rotation = _recalls(vectors[:held_out], vectors[held_out:], rotation)
+    encoders = IndexEncoders(described, EncoderPool(provider=provider, threads=threads))
+    texts = [text for _, text in sentences(drawn.texts, _SENTENCES, seed=seed)]
+    asked = vectors[:0]
+    if "text" in encoders.query_inputs(field) and len(texts) >= _FEWEST_SENTENCES:
+        asked = np.asarray(encoders.get(field).encode_queries(texts))
+    with stderr.status(f"learning {wanted} bits from {len(vectors)} vectors …"), single_threaded():
+        learnt_from = asked[::2]
+        rotation = fit_itq(vectors, learnt_from if len(learnt_from) else None, bits=wanted, seed=seed)
+        measured = _recalls(asked[1::2], vectors, rotation) if len(asked) else None
     saved = store.save_rotation(
         name,
         rotation,
         model=spec.name,
         source=spec.fingerprint,
-        vectors=len(vectors) - held_out,
+        vectors=len(vectors),
+        queries=len(learnt_from),
         force=force,
     )
     stdout.print(f"learnt [bold]{name}[/]: {saved.bits} bits, {saved.vectors} vectors", highlight=False)
-    stdout.print(f"  recall       {by_rotation:.3f}, by signs alone {by_sign:.3f}", highlight=False)
+    if measured is None:
+        stderr.print(
+            "[yellow]warning:[/] the records have too few sentences to learn what queries have in common",
+            soft_wrap=True,
+        )
+    else:
+        by_sign, by_rotation = measured
+        stdout.print(f"  recall       {by_rotation:.3f}, by signs alone {by_sign:.3f}", highlight=False)
     stdout.print(f"  fingerprint  {saved.fingerprint}", highlight=False, soft_wrap=True)
 
 
@@ -116,7 +137,7 @@ def _recalls(queries: FloatArray, vectors: FloatArray, rotation: Rotation) -> tu
     exact = queries @ vectors.T
     pairs = (
         (sign_codes(queries), sign_codes(vectors)),
-        (rotated_codes(queries, rotation), rotated_codes(vectors, rotation)),
+        (rotated_query_codes(queries, rotation), rotated_codes(vectors, rotation)),
     )
     by_sign, by_rotation = (
         float(expected_recall(exact, _closeness(*pair), len(vectors), top=10, depth=100).mean())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import fde
-from ..binarize import rotated_codes, sign_codes
+from ..binarize import rotated_codes, rotated_query_codes, sign_codes
 from ..mappings import BinaryField, FdeField, IndexDescription, fde_parameters
 from ..types import FloatArray
 from .index import IndexEncoders
@@ -41,17 +41,15 @@ class DerivedFields:
         field = self._fields[name]
         if isinstance(field, FdeField):
             return fde.quantize_document(fde.encode_document(source, fde_parameters(field)))
-        return self._code(name, source)
+        if isinstance(field, BinaryField) and field.rotation is not None:
+            return rotated_codes(source[None, :], self._encoders.rotation(name))[0]
+        return sign_codes(source[None, :])[0]
 
     def of_query(self, name: str, source: FloatArray) -> Any:
         """Return what to search a derived field with, as the index takes it; arguments as `of_record`."""
         field = self._fields[name]
         if isinstance(field, FdeField):
             return fde.quantize_query(fde.encode_query(source, fde_parameters(field)))
-        return self._code(name, source)
-
-    def _code(self, name: str, source: FloatArray) -> Any:
-        field = self._fields[name]
         if isinstance(field, BinaryField) and field.rotation is not None:
-            return rotated_codes(source[None, :], self._encoders.rotation(name))[0]
+            return rotated_query_codes(source[None, :], self._encoders.rotation(name))[0]
         return sign_codes(source[None, :])[0]

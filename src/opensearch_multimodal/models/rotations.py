@@ -35,9 +35,10 @@ class RotationSpec(BaseModel):
         source: that model's fingerprint.
         dimension: components of the vectors that it takes: the model's, or a Matryoshka truncation of them.
         bits: of a code.
-        sha256: digest of ``rotation.npy``, shape (dimension + 1, bits), float32: `binarize.Rotation`'s matrix
-            and, as the last row, its thresholds.
+        sha256: digest of ``rotation.npy``, shape (dimension + 2, bits), float32: the matrix, the threshold
+            and the query threshold of `binarize.Rotation`.
         vectors: how many it was learnt from.
+        queries: from how many queries their mean was learnt; 0 where it is the vectors'.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,6 +51,7 @@ class RotationSpec(BaseModel):
     bits: Dimension
     sha256: Sha256
     vectors: Annotated[int, Field(ge=2)]
+    queries: Annotated[int, Field(ge=0)]
 
     @property
     def fingerprint(self) -> str:
@@ -106,16 +108,23 @@ def load_rotation(spec: RotationSpec) -> Rotation:
             f"rotation '{spec.name}': {path} has sha256 {digest}, expected {spec.sha256}"
         )
     array = np.load(path, allow_pickle=False)
-    if array.shape != (spec.dimension + 1, spec.bits) or array.dtype != np.float32:
+    if array.shape != (spec.dimension + 2, spec.bits) or array.dtype != np.float32:
         raise EnvironmentProblem(
             f"rotation '{spec.name}': {path} holds {array.dtype} of shape {array.shape}, "
-            f"expected float32 of shape {(spec.dimension + 1, spec.bits)}"
+            f"expected float32 of shape {(spec.dimension + 2, spec.bits)}"
         )
-    return Rotation(np.ascontiguousarray(array[:-1]), array[-1].copy())
+    return Rotation(np.ascontiguousarray(array[:-2]), array[-2].copy(), array[-1].copy())
 
 
 def save_rotation(
-    name: str, rotation: Rotation, *, model: str, source: str, vectors: int, force: bool = False
+    name: str,
+    rotation: Rotation,
+    *,
+    model: str,
+    source: str,
+    vectors: int,
+    queries: int = 0,
+    force: bool = False,
 ) -> RotationSpec:
     """Keep a rotation among the user's own.
 
@@ -125,6 +134,7 @@ def save_rotation(
         model: the name of the model whose vectors it was learnt from.
         source: that model's fingerprint.
         vectors: how many they were.
+        queries: how many queries took part.
         force: replace a rotation of the same name; indices made with it refuse the new one.
 
     Raises:
@@ -133,7 +143,8 @@ def save_rotation(
     folder = _folder() / check_name(name)
     if folder.exists() and not force:
         raise InvalidInput(f"name: there is a rotation '{name}' already; choose another name or use --force")
-    array = np.vstack([rotation.matrix, rotation.threshold]).astype(np.float32)
+    parts = [rotation.matrix, rotation.threshold, rotation.query_threshold]
+    array = np.vstack(parts).astype(np.float32)
     made: list[RotationSpec] = []
 
     def build(temporary: Path) -> None:
@@ -146,6 +157,7 @@ def save_rotation(
             bits=rotation.bits,
             sha256=download.sha256_of(temporary / _ARRAY),
             vectors=vectors,
+            queries=queries,
         )
         (temporary / _SPEC).write_text(tomli_w.dumps(spec.model_dump(mode="json")), "utf-8")
         made.append(spec)

@@ -14,7 +14,7 @@ import tiny_models
 from homes import home, tiny_home  # noqa: F401
 
 from opensearch_multimodal import fde, wire
-from opensearch_multimodal.binarize import Rotation, fit_itq, rotated_codes, sign_codes
+from opensearch_multimodal.binarize import Rotation, fit_itq, rotated_codes, rotated_query_codes, sign_codes
 from opensearch_multimodal.encoder import DerivedFields, FieldEncoder, IndexEncoders
 from opensearch_multimodal.errors import EnvironmentProblem, InvalidInput, ModelMismatch
 from opensearch_multimodal.mappings import IndexDescription, fde_parameters, parse_meta
@@ -114,7 +114,7 @@ def turned(bits: int = 6) -> tuple[Rotation, dict[str, Any]]:
     """Learn and save a rotation; return it and what the binary field says of it."""
     spec = load_spec(tiny_index.DENSE)
     vectors = np.random.default_rng(0).standard_normal((60, 8))
-    rotation = fit_itq(vectors, bits=bits)
+    rotation = fit_itq(vectors, vectors[:20] + 0.5, bits=bits)
     saved = save_rotation("turn", rotation, model=spec.name, source=spec.fingerprint, vectors=60, force=True)
     described = {"transform": "itq", "rotation": "turn", "fingerprint": saved.fingerprint, "bits": bits}
     return rotation, described
@@ -127,9 +127,10 @@ def test_codes_are_those_of_the_learnt_rotation(home: Path) -> None:  # noqa: F8
     assert any((one["binary"] != sign_codes(one["dense"][None])[0]).any() for one in values)
     derived = DerivedFields(described, IndexEncoders(described))
     for one in values:
-        expected = rotated_codes(one["dense"][None], rotation)[0]
-        np.testing.assert_array_equal(one["binary"], expected)
-        np.testing.assert_array_equal(derived.of_query("binary", one["dense"]), expected)
+        dense = one["dense"][None]
+        np.testing.assert_array_equal(one["binary"], rotated_codes(dense, rotation)[0])
+        asked = derived.of_query("binary", one["dense"])
+        np.testing.assert_array_equal(asked, rotated_query_codes(dense, rotation)[0])
 
 
 def test_another_rotation_is_refused_by_records_and_queries(home: Path) -> None:  # noqa: F811

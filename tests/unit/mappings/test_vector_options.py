@@ -53,7 +53,7 @@ def rotation(spec: ModelSpec, *, dimension: int = 8, bits: int = 8, seed: int = 
     matrix = np.random.default_rng(seed).standard_normal((dimension, bits)).astype(np.float32)
     return save_rotation(
         f"turn-{dimension}-{bits}-{seed}",
-        Rotation(matrix, np.zeros(bits, dtype=np.float32)),
+        Rotation(matrix, *np.zeros((2, bits), dtype=np.float32)),
         model=spec.name,
         source=spec.fingerprint,
         vectors=50,

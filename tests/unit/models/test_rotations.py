@@ -20,9 +20,8 @@ SOURCE = "sha256:" + "1" * 64
 
 def rotation(seed: int = 0) -> Rotation:
     generator = np.random.default_rng(seed)
-    return Rotation(
-        generator.standard_normal((6, 4)).astype(np.float32), generator.standard_normal(4).astype(np.float32)
-    )
+    matrix, thresholds = generator.standard_normal((6, 4)), generator.standard_normal((2, 4))
+    return Rotation(matrix.astype(np.float32), *thresholds.astype(np.float32))
 
 
 def save(name: str = "mine", seed: int = 0, *, source: str = SOURCE, force: bool = False) -> RotationSpec:
@@ -32,10 +31,11 @@ def save(name: str = "mine", seed: int = 0, *, source: str = SOURCE, force: bool
 def test_what_is_saved_is_loaded(home: Path) -> None:
     saved = save()
     assert load_rotation_spec("mine") == saved
-    assert (saved.dimension, saved.bits, saved.vectors, saved.kind) == (6, 4, 100, "itq")
+    assert (saved.dimension, saved.bits, saved.vectors, saved.queries) == (6, 4, 100, 0)
     loaded = load_rotation(saved)
     np.testing.assert_array_equal(loaded.matrix, rotation().matrix)
     np.testing.assert_array_equal(loaded.threshold, rotation().threshold)
+    np.testing.assert_array_equal(loaded.query_threshold, rotation().query_threshold)
     assert sorted(path.name for path in (home / "rotations" / "mine").iterdir()) == [
         "rotation.npy",
         "rotation.toml",
@@ -77,7 +77,7 @@ def test_a_name_is_no_path(home: Path, name: str) -> None:
 def test_a_changed_file_is_refused(home: Path) -> None:
     saved = save()
     path = home / "rotations" / "mine" / "rotation.npy"
-    np.save(path, np.zeros((7, 4), dtype=np.float32))
+    np.save(path, np.zeros((8, 4), dtype=np.float32))
     with pytest.raises(EnvironmentProblem, match=r"rotation\.npy has sha256 .* expected"):
         load_rotation(saved)
     path.unlink()
@@ -87,7 +87,7 @@ def test_a_changed_file_is_refused(home: Path) -> None:
 
 def test_numbers_of_another_shape_are_refused(home: Path) -> None:
     saved = save()
-    with pytest.raises(EnvironmentProblem, match=r"float32 of shape \(7, 4\), expected .* \(6, 4\)"):
+    with pytest.raises(EnvironmentProblem, match=r"float32 of shape \(8, 4\), expected .* \(7, 4\)"):
         load_rotation(saved.model_copy(update={"dimension": 5}))
 
 
