@@ -2,7 +2,8 @@
 
 Multi-vectors: fixed dimensional encodings (MUVERA) of several sizes, and token pooling. Single vectors:
 binary codes by sign and by a learnt rotation (ITQ, fitted on the collection's own vectors and 100 of its
-sentences, questions unseen), and fewer components. Everything is searched whole, by NumPy on one thread: no approximate graph takes part.
+sentences, questions unseen), and fewer components. Everything is searched whole, by NumPy on one thread: no
+approximate graph takes part.
 
 "10 in 100" is the share of the exact 10 best (MaxSim, or inner product, of float32 vectors) among the first
 100 found; "100 in 100" the same of the exact 100. nDCG@10 is that of the first 100 found, ranked exactly

@@ -18,6 +18,7 @@ __all__ = ["MAX_FACTOR", "pool_tokens", "ward_clusters"]
 MAX_FACTOR = 8
 """The largest pooling factor; beyond, little of the ranking is left."""
 
+_LARGEST = 1e9
 _BLOCK = 1200
 """Rows clustered together: the work grows with their square."""
 
@@ -38,7 +39,7 @@ def pool_tokens(document: npt.ArrayLike, factor: int) -> FloatArray:
     Raises:
         InvalidInput: a wrong shape, a component that is not finite, or a factor outside its range.
     """
-    rows = check_multi_vector("document", document)
+    rows = _checked("document", document)
     if not 1 <= factor <= MAX_FACTOR:
         raise InvalidInput(f"pooling factor: {factor} is outside 1–{MAX_FACTOR}")
     if factor == 1:
@@ -65,10 +66,18 @@ def ward_clusters(rows: npt.ArrayLike, count: int) -> npt.NDArray[np.intp]:
     Raises:
         InvalidInput: a wrong shape or count, or a component that is not finite.
     """
-    points = check_multi_vector("rows", rows)
+    points = _checked("rows", rows)
     if not 1 <= count <= len(points):
         raise InvalidInput(f"clusters: {count} is outside 1–{len(points)}, the number of rows")
     return _cut(_hierarchy(points, len(points) - count), len(points), count)
+
+
+def _checked(name: str, value: npt.ArrayLike) -> FloatArray:
+    """Return the rows; their squared distances have to be finite too."""
+    rows = check_multi_vector(name, value)
+    if (largest := float(np.abs(rows).max())) > _LARGEST:
+        raise InvalidInput(f"{name}: component {largest:g} is above {_LARGEST:g}")
+    return rows
 
 
 def _blocks(rows: FloatArray) -> list[FloatArray]:

@@ -113,5 +113,7 @@ def test_refusals():
         pool_tokens([1.0, 0.0], 2)
     with pytest.raises(InvalidInput, match="document: component"):
         pool_tokens([[np.nan, 0.0]], 2)
+    with pytest.raises(InvalidInput, match=r"document: component 1e\+30 is above 1e\+09"):
+        pool_tokens([[1e30, 0.0], [0.0, 1.0]], 2)
     with pytest.raises(InvalidInput, match="clusters: 3 is outside 1–2"):
         ward_clusters([[1.0], [2.0]], 3)
