@@ -3,8 +3,9 @@
 Dhulipala, Hadian, Jayaram, Lee and Mirrokni, "MUVERA: Multi-Vector Retrieval via Fixed Dimensional
 Encodings", 2024, arXiv:2405.19504. Space is cut into 2^bits buckets by random hyperplanes (SimHash), several
 times over. In each bucket a query's rows are added and a document's rows averaged, after a random projection
-to fewer dimensions; all buckets of all repetitions are concatenated. Rows that are near each other mostly
-share a bucket, so the inner product sums, over query rows, their similarity with the document rows nearby.
+to fewer dimensions (the inner projection); all buckets of all repetitions are concatenated, and projected
+once more if wanted (the final one). Rows that are near each other mostly share a bucket, so the inner product
+sums, over query rows, their similarity with the document rows nearby.
 
 The random numbers come from the raw bits of PCG64, whose stream NumPy keeps for ever, and only whole numbers
 are made of them: an encoding is the same on every machine, up to the rounding of matrix products.
@@ -26,6 +27,7 @@ from .types import FloatArray, check_multi_vector
 __all__ = ["FdeParameters", "encode_document", "encode_query", "quantize_document", "quantize_query"]
 
 _CLIP = 3.0
+_MOST_SKETCHED = 2**22
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +37,11 @@ class FdeParameters:
     Attributes:
         repetitions: how many times space is cut anew, at least 1.
         simhash_bits: hyperplanes of one cut, 0–12; a repetition has 2^bits buckets.
-        projection: dimension of a row in its bucket, or None for all its components.
+        projection: the inner projection: dimension of a row in its bucket, or None for all its components.
         seed: where the random numbers start, 0–2^64 − 1.
         fill_empty: an empty bucket of a document gets the row whose bucket differs in the fewest bits,
             the first one of them in model order; queries leave it 0.
+        final_dimension: the final projection: dimension of the whole encoding, or None for all of it.
     """
 
     repetitions: int = 20
@@ -46,6 +49,7 @@ class FdeParameters:
     projection: int | None = 16
     seed: int = 1
     fill_empty: bool = True
+    final_dimension: int | None = None
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -54,15 +58,28 @@ class FdeParameters:
             "simhash_bits": (self.simhash_bits, 0, 12),
             "projection": (1 if self.projection is None else self.projection, 1, 4096),
             "seed": (self.seed, 0, 2**64 - 1),
+            "final_dimension": (1 if self.final_dimension is None else self.final_dimension, 1, 2**20),
         }
         for name, (value, low, high) in limits.items():
             if not low <= value <= high:
                 raise InvalidInput(f"fde {name}: {value} is outside {low}–{high}")
 
     def dimension(self, vector_dimension: int) -> int:
-        """Return the dimension of the encodings of rows with ``vector_dimension`` components."""
+        """Return the dimension of the encodings of rows with ``vector_dimension`` components.
+
+        Raises:
+            InvalidInput: the final projection would not make them shorter, or starts from too many.
+        """
         buckets = self.repetitions << self.simhash_bits
-        return buckets * (self.projection or vector_dimension)
+        whole = buckets * (self.projection or vector_dimension)
+        if self.final_dimension is None:
+            return whole
+        if not self.final_dimension < whole <= _MOST_SKETCHED:
+            raise InvalidInput(
+                f"fde final_dimension: {self.final_dimension} of {whole} dimensions; "
+                f"it projects at most {_MOST_SKETCHED} to fewer"
+            )
+        return self.final_dimension
 
 
 def encode_query(query: npt.ArrayLike, parameters: FdeParameters) -> FloatArray:
@@ -73,15 +90,15 @@ def encode_query(query: npt.ArrayLike, parameters: FdeParameters) -> FloatArray:
         parameters: the same as for the documents.
 
     Returns:
-        Shape (D,), float32, D = ``parameters.dimension(d)``: repetition by repetition, bucket by bucket.
+        Shape (D,), float32, D = ``parameters.dimension(d)``: repetition by repetition, bucket by bucket,
+        unless there is a final projection.
 
     Raises:
         InvalidInput: a wrong shape or a component that is not finite.
     """
     rows = check_multi_vector("query", query)
     projected, members = _bucketed(rows, parameters)
-    buckets: FloatArray = np.matmul(members, projected)
-    return buckets.reshape(-1)
+    return _joined(np.matmul(members, projected), parameters)
 
 
 def encode_document(document: npt.ArrayLike, parameters: FdeParameters) -> FloatArray:
@@ -92,7 +109,8 @@ def encode_document(document: npt.ArrayLike, parameters: FdeParameters) -> Float
         parameters: the same as for the queries.
 
     Returns:
-        Shape (D,), float32, D = ``parameters.dimension(d)``: repetition by repetition, bucket by bucket.
+        Shape (D,), float32, D = ``parameters.dimension(d)``: repetition by repetition, bucket by bucket,
+        unless there is a final projection.
 
     Raises:
         InvalidInput: a wrong shape or a component that is not finite.
@@ -107,7 +125,7 @@ def encode_document(document: npt.ArrayLike, parameters: FdeParameters) -> Float
         codes = members.argmax(axis=1)
         nearest = _differing_bits(parameters.simhash_bits)[bucket[:, None], codes[repetition]].argmin(axis=1)
         buckets[repetition, bucket] = projected[repetition, nearest]
-    return buckets.reshape(-1)
+    return _joined(buckets, parameters)
 
 
 def quantize_document(fde: npt.ArrayLike) -> npt.NDArray[np.int8]:
@@ -172,6 +190,30 @@ def _bucketed(rows: FloatArray, parameters: FdeParameters) -> tuple[FloatArray, 
     else:
         projected = (rows @ projection).reshape(count, parameters.repetitions, -1).transpose(1, 0, 2)
     return projected, members.astype(np.float32)
+
+
+def _joined(buckets: FloatArray, parameters: FdeParameters) -> FloatArray:
+    """Return all buckets as one vector, after the final projection: (R, 2^bits, w) → (D,).
+
+    That is a Count Sketch (Charikar, Chen and Farach-Colton, "Finding frequent items in data streams", 2002):
+    each component is added to a random one of the result, with a random sign. Inner products stay right on
+    average, and it takes one addition per component instead of a dense matrix.
+    """
+    whole: FloatArray = buckets.reshape(-1)
+    if parameters.final_dimension is None:
+        return whole
+    places, signs = _sketch(parameters, whole.size)
+    return np.bincount(places, signs * whole, parameters.final_dimension).astype(np.float32)
+
+
+@lru_cache(maxsize=8)
+def _sketch(parameters: FdeParameters, whole: int) -> tuple[npt.NDArray[np.int64], FloatArray]:
+    """Return where each of ``whole`` components goes, and its sign; far from the other random numbers."""
+    source = np.random.PCG64(parameters.seed)
+    source.advance(1 << 100)
+    words = source.random_raw(whole)
+    signs = np.where(words >> np.uint64(63), np.float32(1), np.float32(-1))
+    return (words % np.uint64(parameters.final_dimension or 1)).astype(np.int64), signs
 
 
 @lru_cache(maxsize=8)

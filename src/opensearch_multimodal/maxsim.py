@@ -112,19 +112,52 @@ def maxsim(
         InvalidInput: a wrong shape, dimensions that differ, or components that are not finite.
     """
     rows = check_multi_vector("query", query)
-    if isinstance(candidates, Stacked):
-        if lengths is not None:
-            raise InvalidInput("lengths: stacked candidates hold no padding, so none can be given")
-        stacked = candidates
-    else:
-        stacked = stack(candidates, lengths)
-    if len(stacked) == 0:
+    if isinstance(candidates, Stacked) and lengths is not None:
+        raise InvalidInput("lengths: stacked candidates hold no padding, so none can be given")
+    if len(candidates) == 0:
         return np.empty(0, dtype=np.float32)
+    if isinstance(candidates, list) and lengths is None and _regular(candidates, rows.shape[1]):
+        return _maxsim_apart(rows, candidates)
+    stacked = candidates if isinstance(candidates, Stacked) else stack(candidates, lengths)
     if stacked.dimension != rows.shape[1]:
         raise InvalidInput(f"query: dimension {rows.shape[1]}, but the candidates have {stacked.dimension}")
     similarities = stacked.rows @ np.ascontiguousarray(rows.T)
-    best = np.maximum.reduceat(similarities, stacked.offsets[:-1], axis=0)
-    scores: FloatArray = best.sum(axis=1)
+    return _sum_of_maxima(similarities, stacked.offsets[:-1])
+
+
+def _regular(candidates: list[Any], dimension: int) -> bool:
+    """Say whether all candidates are float32 arrays of shape (pᵢ, dimension), pᵢ ≥ 1."""
+    return all(
+        isinstance(rows, np.ndarray)
+        and rows.dtype == np.float32
+        and rows.ndim == 2
+        and rows.shape[1] == dimension
+        and len(rows) > 0
+        for rows in candidates
+    )
+
+
+def _maxsim_apart(query: FloatArray, candidates: Sequence[FloatArray]) -> FloatArray:
+    """Score arrays where they lie: a copy of them all, and a look at each component, would cost as much.
+
+    A component that is not finite gives a similarity that is not, so the similarities tell.
+    """
+    starts = np.zeros(len(candidates) + 1, dtype=np.intp)
+    np.cumsum([len(rows) for rows in candidates], out=starts[1:])
+    columns = np.ascontiguousarray(query.T)
+    similarities = np.empty((starts[-1], len(query)), dtype=np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for rows, start, end in zip(candidates, starts, starts[1:], strict=False):
+            np.matmul(rows, columns, out=similarities[start:end])
+    if not np.isfinite(similarities).all():
+        for position, rows in enumerate(candidates):
+            check_multi_vector(f"candidate {position}", rows)
+    return _sum_of_maxima(similarities, starts[:-1])
+
+
+def _sum_of_maxima(similarities: FloatArray, starts: npt.NDArray[np.intp]) -> FloatArray:
+    """Return the MaxSim scores, (c,), of similarities (P, n) whose candidates start at ``starts``, (c,)."""
+    scores: FloatArray = np.maximum.reduceat(similarities, starts, axis=0).sum(axis=1)
     return scores
 
 

@@ -142,6 +142,7 @@ def test_queries_have_their_own_scale():
         ({"simhash_bits": 13}, "fde simhash_bits: 13 is outside 0–12"),
         ({"projection": 0}, "fde projection: 0 is outside 1–4096"),
         ({"seed": -1}, "fde seed: -1 is outside 0–"),
+        ({"final_dimension": 0}, "fde final_dimension: 0 is outside 1–"),
     ],
 )
 def test_parameters_out_of_range_are_refused(change, message):
@@ -160,3 +161,50 @@ def test_wrong_vectors_are_refused():
         fde.quantize_document([[1.0, 2.0]])
     with pytest.raises(InvalidInput, match="fde: expected finite components"):
         fde.quantize_query([np.nan])
+
+
+def test_the_final_projection_adds_each_component_with_a_sign_to_one_of_the_result():
+    rows = unit(np.random.default_rng(7), 20, 12)
+    whole = FdeParameters(repetitions=3, simhash_bits=2, projection=4, seed=9)
+    short = FdeParameters(repetitions=3, simhash_bits=2, projection=4, seed=9, final_dimension=10)
+    assert short.dimension(12) == 10
+    places, signs = fde._sketch(short, 48)
+    for encode in (fde.encode_document, fde.encode_query):
+        expected = np.zeros(10)
+        for place, sign, value in zip(places, signs, encode(rows, whole), strict=True):
+            expected[place] += sign * value
+        encoded = encode(rows, short)
+        assert (encoded.shape, encoded.dtype) == ((10,), np.float32)
+        np.testing.assert_allclose(encoded, expected, atol=1e-6)
+
+
+def test_the_final_projection_keeps_inner_products_on_average():
+    generator = np.random.default_rng(8)
+    query, document = unit(generator, 6, 16), unit(generator, 30, 16)
+    whole = FdeParameters(repetitions=4, simhash_bits=2, projection=8)
+    exact = fde.encode_query(query, whole) @ fde.encode_document(document, whole)
+    products = []
+    for seed in range(300):
+        short = FdeParameters(4, 2, 8, seed=seed, final_dimension=64)
+        places, signs = fde._sketch(short, 4 * 4 * 8)
+        sketched = [
+            np.bincount(places, signs * encoded, 64)
+            for encoded in (fde.encode_query(query, whole), fde.encode_document(document, whole))
+        ]
+        products.append(sketched[0] @ sketched[1])
+    assert np.mean(products) == pytest.approx(exact, abs=4 * np.std(products) / np.sqrt(300))
+
+
+def test_the_sketch_is_the_same_for_ever_and_independent_of_the_planes():
+    places, signs = fde._sketch(FdeParameters(seed=1, final_dimension=100), 1000)
+    digest = hashlib.sha256(places.astype("<i8").tobytes() + signs.astype("<f4").tobytes()).hexdigest()
+    assert digest == "75a3fad1d80648e4c800105200d0be644ce48cff2aff1dab528aa79072aab13e"
+    assert np.bincount(places, minlength=100).max() < 30
+    assert abs(signs.mean()) < 0.1
+
+
+@pytest.mark.parametrize("final", [48, 100])
+def test_a_final_projection_that_is_none_is_refused(final):
+    short = FdeParameters(repetitions=3, simhash_bits=2, projection=4, final_dimension=final)
+    with pytest.raises(InvalidInput, match=f"fde final_dimension: {final} of 48 dimensions"):
+        short.dimension(12)

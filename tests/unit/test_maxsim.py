@@ -42,6 +42,27 @@ def test_golden_scores_are_met(case):
     np.testing.assert_allclose(maxsim(query, candidates), expected, rtol=1e-4, atol=1e-6)
 
 
+def test_arrays_are_scored_where_they_lie_whatever_their_strides():
+    generator = np.random.default_rng(2)
+    query = unit(generator, 3, 6)
+    candidates = [unit(generator, 8, 6)[::2], np.asfortranarray(unit(generator, 5, 6)), unit(generator, 1, 6)]
+    expected = by_hand(query, candidates)
+    np.testing.assert_allclose(maxsim(query, candidates), expected, atol=1e-6)
+    as_numbers = [rows.astype(np.float64) for rows in candidates]
+    np.testing.assert_allclose(maxsim(query, as_numbers), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("wrong", [np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("component", [0, 1])
+def test_a_component_that_is_not_finite_is_found_wherever_it_hides(wrong, component):
+    # Where the query's component is 0 or the similarity −∞, no maximum would show it.
+    query = np.array([[1.0, 0.0]], dtype=np.float32)
+    rows = np.array([[0.5, 0.5], [0.6, 0.6]], dtype=np.float32)
+    rows[1, component] = wrong
+    with pytest.raises(InvalidInput, match=rf"candidate 1: component \(1, {component}\) is"):
+        maxsim(query, [np.ones((3, 2), dtype=np.float32), rows])
+
+
 @pytest.mark.parametrize("lengths", [[4, 4, 4], [1, 7, 3]], ids=["equal", "ragged"])
 def test_every_form_of_the_candidates_gives_the_same_scores(lengths):
     generator = np.random.default_rng(1)

@@ -10,10 +10,21 @@ from rich.table import Table
 
 from ..client import Cluster
 from ..errors import ClusterConflict, ClusterNotFound, ClusterRefused, InvalidInput
-from ..mappings import PLUGIN, SourceField, build_body, describe, load_template, parse_meta, stamp
+from ..mappings import (
+    PLUGIN,
+    BinaryField,
+    FdeField,
+    SourceField,
+    build_body,
+    describe,
+    load_template,
+    parse_meta,
+    stamp,
+)
 from .calibrate import calibrate
 from .console import stderr, stdout
-from .options import cluster_options, parse_choices
+from .index_size import size
+from .options import cluster_options, parse_choices, parse_numbers, parse_object
 
 __all__ = ["index"]
 
@@ -25,6 +36,9 @@ def index() -> None:
     An index describes itself: its mapping's _meta says which model made each vector field, with the model's
     fingerprint, and which search profiles there are. Ingest and search read nothing else.
     """
+
+
+index.add_command(size)
 
 
 @index.command()
@@ -39,6 +53,27 @@ def index() -> None:
     "--model", "models", multiple=True, metavar="FIELD=MODEL", help="Fill a vector field by another model."
 )
 @click.option("--input", "inputs", multiple=True, metavar="FIELD=text|image", help="What that model reads.")
+@click.option(
+    "--dimension",
+    "dimensions",
+    multiple=True,
+    metavar="FIELD=N",
+    help="Keep the first N components of a Matryoshka model's vectors.",
+)
+@click.option(
+    "--pooling",
+    multiple=True,
+    metavar="FIELD=FACTOR",
+    help="Pool the token vectors of records: FACTOR times fewer, 2 to 4; 1 for none.",
+)
+@click.option(
+    "--rotation",
+    "rotations",
+    multiple=True,
+    metavar="FIELD=ROTATION",
+    help="Take a binary field's signs after a learnt rotation (osmm models fit-rotation).",
+)
+@click.option("--fde", metavar="JSON", help="Parameters of the FDE field; 'osmm index size' compares some.")
 @click.option("--shards", type=click.IntRange(1, 1024), help="Number of primary shards. [default: 1]")
 @click.option(
     "--replicas",
@@ -64,6 +99,10 @@ def create(
     mapping: str,
     models: tuple[str, ...],
     inputs: tuple[str, ...],
+    dimensions: tuple[str, ...],
+    pooling: tuple[str, ...],
+    rotations: tuple[str, ...],
+    fde: str | None,
     shards: int | None,
     replicas: int | None,
     engine: str | None,
@@ -78,6 +117,7 @@ def create(
       osmm index create manuals
       osmm index create manuals --model dense=my-clip --input dense=image --shards 3
       osmm index create manuals --mapping mixed --model image_dense=my-clip
+      osmm index create manuals --pooling multi_vector=2 --fde '{"repetitions": 10}'
       osmm index create manuals --mapping my-body.json --dry-run
 
     Where every node has the server plugin, multi-vectors become fields of type multi_vector: the cluster
@@ -90,6 +130,10 @@ def create(
         load_spec,
         models=parse_choices("model", models),
         inputs=parse_choices("input", inputs),
+        dimensions=parse_numbers("dimension", dimensions),
+        pooling=parse_numbers("pooling", pooling),
+        rotations=parse_choices("rotation", rotations),
+        fde=parse_object("fde", fde),
         shards=shards,
         replicas=replicas,
         engine=engine,
@@ -151,8 +195,11 @@ def show(cluster: Cluster, name: str, as_json: bool) -> None:
     for field, described in description.meta.fields.items():
         if isinstance(described, SourceField):
             holds = f"{described.model} of {described.input}, {described.fingerprint or 'no fingerprint'}"
+            holds += f", pooled by {described.pooling.factor}" if described.pooling else ""
         else:
             holds = f"derived from {described.derived_from}"
+            if isinstance(described, BinaryField) and described.rotation:
+                holds += f", rotation {described.rotation}, {described.fingerprint or 'no fingerprint'}"
         properties = description.properties.get(field, {})
         table.add_row(
             field, holds, str(properties.get("dimension", "")), properties.get("method", {}).get("engine", "")
@@ -168,7 +215,7 @@ index.add_command(calibrate)
 @click.argument("name")
 @cluster_options
 def stamp_command(cluster: Cluster, name: str) -> None:
-    """Write the fingerprints of the models at hand into the index NAME.
+    """Write the fingerprints of the models and rotations at hand into the index NAME.
 
     For an index that was created by PUT from one of the files in mappings/. Refuses to change a fingerprint
     that is there: vectors of another model may be in the index.
@@ -180,14 +227,13 @@ def stamp_command(cluster: Cluster, name: str) -> None:
         stamped = stamp(parsed, load_spec)
         for field, new in stamped.fields.items():
             old = parsed.fields[field]
-            if (
-                isinstance(old, SourceField)
-                and isinstance(new, SourceField)
-                and old.fingerprint not in {None, new.fingerprint}
-            ):
+            if isinstance(new, FdeField) or isinstance(old, FdeField):
+                continue
+            if old.fingerprint not in {None, new.fingerprint}:
+                named = new.model if isinstance(new, SourceField) else new.rotation
                 raise InvalidInput(
                     f"field '{field}' of index '{name}' is stamped with {old.fingerprint}, "
-                    f"'{new.model}' at hand is {new.fingerprint}: ingest into a new index instead"
+                    f"'{named}' at hand is {new.fingerprint}: ingest into a new index instead"
                 )
         return {**meta, "multimodal": stamped.model_dump(mode="json", exclude_none=True)}
 

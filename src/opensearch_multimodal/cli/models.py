@@ -14,6 +14,7 @@ from rich.table import Table
 
 from .. import models as store
 from .console import stderr, stdout
+from .rotations import fit_rotation, rotations
 
 __all__ = ["models", "pull_with_progress"]
 
@@ -33,6 +34,10 @@ def models() -> None:
       osmm models list
       osmm models add ~/exported --name mine --kind multi_vector
     """
+
+
+models.add_command(fit_rotation)
+models.add_command(rotations)
 
 
 @models.command("list")
@@ -124,6 +129,14 @@ def verify(names: tuple[str, ...]) -> None:
 )
 @click.option(
     "--dimension", type=click.IntRange(1, 4096), help="Of the vectors, where the file leaves it open."
+)
+@click.option(
+    "--mrl-dimension",
+    "mrl_dimensions",
+    multiple=True,
+    type=click.IntRange(1, 4096),
+    help="A Matryoshka model: its vectors may be cut to so many components; repeat, ascending. "
+    "[default: config.json]",
 )
 @click.option(
     "--image-size",

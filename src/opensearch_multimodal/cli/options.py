@@ -21,6 +21,7 @@ __all__ = [
     "model_options",
     "parse_assignments",
     "parse_choices",
+    "parse_numbers",
     "parse_object",
 ]
 
@@ -155,6 +156,20 @@ def parse_choices(option: str, values: tuple[str, ...]) -> dict[str, str]:
         if sum(other == name for other, _ in pairs) > 1:
             raise InvalidInput(f"--{option}: '{name}' is given more than once")
     return dict(pairs)
+
+
+def parse_numbers(option: str, values: tuple[str, ...]) -> dict[str, int]:
+    """Read repeated ``NAME=NUMBER`` options of which each name may come once.
+
+    Raises:
+        InvalidInput: one of them is not of that form, or a name comes twice.
+    """
+    numbers: dict[str, int] = {}
+    for name, value in parse_choices(option, values).items():
+        if not value.isascii() or not value.isdigit() or len(value) > 9:
+            raise InvalidInput(f"--{option}: expected NAME=NUMBER, got '{name}={value}'")
+        numbers[name] = int(value)
+    return numbers
 
 
 def parse_object(option: str, value: str | None) -> dict[str, Any] | None:

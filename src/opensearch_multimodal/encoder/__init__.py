@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .check import ModelCheck, check_model
+from .derived import DerivedFields
 from .fields import Content, FieldEncoder
 from .index import EncoderPool, IndexEncoders
 from .load import OnnxEncoder, load
@@ -13,6 +14,7 @@ from .text import UnencodableInput
 __all__ = [
     "Around",
     "Content",
+    "DerivedFields",
     "EncoderPool",
     "FieldEncoder",
     "IndexEncoders",

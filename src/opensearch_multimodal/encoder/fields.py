@@ -6,10 +6,11 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .. import fde, wire
-from ..binarize import sign_codes
-from ..mappings import BinaryField, FdeField, IndexDescription, SourceField, fde_parameters
+from .. import wire
+from ..mappings import IndexDescription, SourceField
+from ..token_pooling import pool_tokens
 from ..types import Encoder, check_multi_vector, check_vector
+from .derived import DerivedFields
 from .index import IndexEncoders
 
 if TYPE_CHECKING:
@@ -41,10 +42,10 @@ class FieldEncoder:
     """Fills every vector field that an index describes."""
 
     def __init__(self, index: IndexDescription, encoders: IndexEncoders) -> None:
-        """Load and check the models that the index names.
+        """Load and check the models and rotations that the index names.
 
         Raises:
-            ModelMismatch: a model at hand is not the one that the index was made for.
+            ModelMismatch: a model or rotation at hand is not the one that the index was made for.
         """
         self._fields = index.meta.fields
         self._sources = {
@@ -52,6 +53,8 @@ class FieldEncoder:
             for name, field in index.meta.fields.items()
             if isinstance(field, SourceField)
         }
+        self._derived = DerivedFields(index, encoders)
+        self._derived.load()
 
     @property
     def reads_images(self) -> bool:
@@ -64,6 +67,7 @@ class FieldEncoder:
         Returns:
             Per content: vector field with a model → its vector (d,) or multi-vector (n, d). A field is absent
             where the content has nothing for it: blank text, no image, text that leaves no token vectors.
+            Multi-vectors are pooled where the field says so.
 
         Raises:
             InvalidInput: one of the contents cannot be encoded.
@@ -73,7 +77,10 @@ class FieldEncoder:
             chosen, encoded = _run(encoder, field, contents)
             for position, vector in zip(chosen, encoded, strict=True):
                 if len(vector):
-                    vectors[position][name] = _check(name, vector, field, encoder.dimension)
+                    checked = _check(name, vector, field, encoder.dimension)
+                    if field.pooling is not None:
+                        checked = pool_tokens(checked, field.pooling.factor)
+                    vectors[position][name] = checked
         return vectors
 
     def values(self, vectors: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,7 +95,7 @@ class FieldEncoder:
                 if name in vectors:
                     values[name] = vectors[name] if field.encoding is None else _packed(vectors[name], field)
             elif field.derived_from in vectors:
-                values[name] = _derive(vectors[field.derived_from], field)
+                values[name] = self._derived.of_record(name, vectors[field.derived_from])
         return values
 
 
@@ -113,10 +120,3 @@ def _check(name: str, vector: Any, field: SourceField, dimension: int) -> Any:
 
 def _packed(vectors: Any, field: SourceField) -> str:
     return base64.b64encode(wire.pack(vectors, field.encoding or "int8")).decode("ascii")
-
-
-def _derive(source: Any, field: BinaryField | FdeField) -> Any:
-    if isinstance(field, BinaryField):
-        return sign_codes(source[None, :])[0]
-    parameters = fde_parameters(field)
-    return fde.quantize_document(fde.encode_document(source, parameters))

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 
-from ..mappings import IndexDescription
-from ..models import ModelSpec, load_spec
+from ..binarize import Rotation
+from ..errors import InvalidInput
+from ..mappings import BinaryField, IndexDescription
+from ..models import ModelSpec, RotationSpec, load_rotation, load_rotation_spec, load_spec
 from ..types import Encoder, Input
 from .load import OnnxEncoder, load
+from .matryoshka import CutEncoder
 
 __all__ = ["EncoderPool", "IndexEncoders"]
 
@@ -27,6 +30,7 @@ class EncoderPool:
         self._lock = threading.Lock()
         self._loading: dict[str, threading.Lock] = {}
         self._loaded: dict[str, OnnxEncoder] = {}
+        self._rotations: dict[str, Rotation] = {}
 
     def get(self, spec: ModelSpec) -> OnnxEncoder:
         """Return the encoder of a model; whoever asks for another one meanwhile does not wait.
@@ -42,6 +46,18 @@ class EncoderPool:
             if key not in self._loaded:
                 self._loaded[key] = load(spec, provider=self._provider, threads=self._threads)
             return self._loaded[key]
+
+    def rotation(self, spec: RotationSpec) -> Rotation:
+        """Return a learnt rotation.
+
+        Raises:
+            EnvironmentProblem: its file is missing or damaged.
+        """
+        key = spec.fingerprint
+        with self._lock:
+            if key not in self._rotations:
+                self._rotations[key] = load_rotation(spec)
+            return self._rotations[key]
 
     def loaded(self) -> frozenset[str]:
         """Return the fingerprints of the models that are loaded."""
@@ -77,9 +93,27 @@ class IndexEncoders:
             InvalidInput: the field or its model is unknown, or the dimension is not the mapping's.
             EnvironmentProblem: the model's files are missing or damaged.
         """
-        spec = load_spec(self._index.source_field(field).model)
+        described = self._index.source_field(field)
+        spec = load_spec(described.model)
         self._index.check_model(field, spec)
-        return self._pool.get(spec)
+        encoder = self._pool.get(spec)
+        kept = spec.kept_dimension(described.dimension)
+        return encoder if kept == encoder.dimension else CutEncoder(encoder, kept)
+
+    def rotation(self, field: str) -> Rotation:
+        """Return the learnt rotation of a binary field.
+
+        Raises:
+            ModelMismatch: the rotation at hand did not make the index's codes.
+            InvalidInput: the field has none, or there is none of that name.
+            EnvironmentProblem: its file is missing or damaged.
+        """
+        described = self._index.meta.fields.get(field)
+        if not isinstance(described, BinaryField) or described.rotation is None:
+            raise InvalidInput(f"index '{self._index.name}': '{field}' has no learnt rotation")
+        spec = load_rotation_spec(described.rotation)
+        self._index.check_rotation(field, spec)
+        return self._pool.rotation(spec)
 
     def query_inputs(self, field: str) -> tuple[Input, ...]:
         """Return what a query may be for a vector field: its model's towers."""

@@ -15,6 +15,7 @@ from .meta import (
     Retriever,
     SourceField,
     Statistics,
+    TokenPooling,
     parse_meta,
     parse_profile,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "Retriever",
     "SourceField",
     "Statistics",
+    "TokenPooling",
     "build_body",
     "describe",
     "fde_parameters",

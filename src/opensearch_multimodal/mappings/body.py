@@ -11,7 +11,7 @@ from typing import Any
 from .. import resources
 from ..errors import InvalidInput
 from ..fde import FdeParameters
-from ..models import ModelSpec
+from ..models import ModelSpec, RotationSpec, load_rotation_spec
 from .meta import BinaryField, FdeField, Meta, SourceField, parse_meta
 
 __all__ = ["PLUGIN", "build_body", "derived_dimension", "fde_parameters", "load_template", "stamp"]
@@ -54,6 +54,10 @@ def build_body(
     *,
     models: Mapping[str, str] | None = None,
     inputs: Mapping[str, str] | None = None,
+    dimensions: Mapping[str, int] | None = None,
+    pooling: Mapping[str, int] | None = None,
+    rotations: Mapping[str, str] | None = None,
+    fde: Mapping[str, Any] | None = None,
     shards: int | None = None,
     replicas: int | None = None,
     engine: str | None = None,
@@ -67,6 +71,10 @@ def build_body(
         specs: finds a model's spec by name.
         models: vector field → model, where the template's is not wanted.
         inputs: vector field → ``text`` or ``image``, where the template's is not wanted.
+        dimensions: vector field → how many components of its model's vectors are kept.
+        pooling: multi-vector field → the factor by which token pooling makes them shorter, 1 for none.
+        rotations: binary field → the learnt rotation before its signs are taken.
+        fde: parameters of the FDE field, where the template's are not wanted.
         shards: number of primary shards.
         replicas: number of replicas; by default as the template says.
         engine: k-NN engine of every vector field, ``lucene`` or ``faiss``.
@@ -82,9 +90,22 @@ def build_body(
     fields = meta["fields"]
     for option, choices in (("model", models or {}), ("input", inputs or {})):
         for field, value in choices.items():
-            if field not in fields or option not in fields[field]:
-                raise InvalidInput(f"{option}: '{field}' is not a vector field with a model")
-            fields[field][option] = value
+            _chosen(fields, option, field, "model", "a vector field with a model")[option] = value
+    for field, dimension in (dimensions or {}).items():
+        _chosen(fields, "dimension", field, "model", "a vector field with a model")["dimension"] = dimension
+    for field, factor in (pooling or {}).items():
+        described = _chosen(fields, "pooling", field, "encoding", "a multi-vector field")
+        described["pooling"] = None if factor == 1 else {"factor": factor}
+    for field, rotation in (rotations or {}).items():
+        described = _chosen(fields, "rotation", field, "transform", "a binary field")
+        fields[field] = {
+            "derived_from": described["derived_from"], "transform": "itq", "rotation": rotation
+        }  # fmt: skip
+    if fde:
+        names = [name for name, described in fields.items() if "repetitions" in described]
+        if len(names) != 1:
+            raise InvalidInput(f"fde: the mapping has {len(names)} FDE fields, expected 1")
+        fields[names[0]] |= fde
     settings = body.setdefault("settings", {}).setdefault("index", {})
     if shards is not None:
         settings["number_of_shards"] = shards
@@ -105,18 +126,33 @@ def build_body(
     return body
 
 
-def stamp(meta: Meta, specs: Callable[[str], ModelSpec]) -> Meta:
-    """Return ``meta`` with the fingerprint of every source field's model filled in.
+def stamp(
+    meta: Meta,
+    specs: Callable[[str], ModelSpec],
+    rotations: Callable[[str], RotationSpec] = load_rotation_spec,
+) -> Meta:
+    """Return ``meta`` with the fingerprints of every field's model and learnt rotation filled in.
+
+    Args:
+        meta: left unchanged.
+        specs: finds a model's spec by name.
+        rotations: finds a rotation by name.
 
     Raises:
-        InvalidInput: a model does not fit its field.
+        InvalidInput: a model or a rotation does not fit its field.
     """
     fields = dict(meta.fields)
-    for name, field in fields.items():
+    for name, field in meta.fields.items():
         if isinstance(field, SourceField):
             spec = specs(field.model)
             _check_fit(name, field, spec)
             fields[name] = field.model_copy(update={"fingerprint": spec.fingerprint})
+    for name, field in meta.fields.items():
+        if isinstance(field, BinaryField) and field.rotation is not None:
+            rotation = rotations(field.rotation)
+            _check_rotation(name, rotation, fields.get(field.derived_from), specs)
+            filled = {"fingerprint": rotation.fingerprint, "bits": rotation.bits}
+            fields[name] = field.model_copy(update=filled)
     return meta.model_copy(update={"fields": fields})
 
 
@@ -127,7 +163,31 @@ def fde_parameters(field: FdeField) -> FdeParameters:
         simhash_bits=field.simhash_bits,
         projection=field.projection,
         seed=field.seed,
+        fill_empty=field.fill_empty,
+        final_dimension=field.final_dimension,
     )
+
+
+def _chosen(fields: dict[str, Any], option: str, name: str, key: str, kind: str) -> dict[str, Any]:
+    """Return the description of the field that an option names; ``key`` tells whether it is of that kind."""
+    if key not in fields.get(name, {}):
+        raise InvalidInput(f"{option}: '{name}' is not {kind}")
+    described: dict[str, Any] = fields[name]
+    return described
+
+
+def _check_rotation(
+    name: str, rotation: RotationSpec, source: object, specs: Callable[[str], ModelSpec]
+) -> None:
+    if not isinstance(source, SourceField) or source.encoding is not None:
+        raise InvalidInput(f"field '{name}': a rotation is for codes derived from a single-vector field")
+    dimension = specs(source.model).kept_dimension(source.dimension)
+    if (rotation.source, rotation.dimension) != (source.fingerprint, dimension):
+        raise InvalidInput(
+            f"field '{name}': rotation '{rotation.name}' was learnt from {rotation.dimension} components of "
+            f"model '{rotation.model}' ({rotation.source}), its vectors are {dimension} of '{source.model}' "
+            f"({source.fingerprint})"
+        )
 
 
 def _check_fit(name: str, field: SourceField, spec: ModelSpec) -> None:
@@ -138,6 +198,7 @@ def _check_fit(name: str, field: SourceField, spec: ModelSpec) -> None:
     expected = "multi_vector" if field.encoding else "dense"
     if spec.kind != expected:
         raise InvalidInput(f"field '{name}' takes a {expected} model, '{spec.name}' is {spec.kind}")
+    spec.kept_dimension(field.dimension)
 
 
 def _use_plugin(properties: dict[str, Any], settings: dict[str, Any], meta: Meta) -> None:
@@ -166,7 +227,7 @@ def _fit_dimensions(properties: dict[str, Any], meta: Meta, specs: Callable[[str
 def derived_dimension(field: BinaryField | FdeField, dimension: int) -> int:
     """Return the dimension of a field derived from vectors of ``dimension`` components."""
     if isinstance(field, BinaryField):
-        return -(-dimension // 8) * 8
+        return -(-(field.bits or dimension) // 8) * 8
     return fde_parameters(field).dimension(dimension)
 
 
@@ -174,8 +235,8 @@ def _vector_dimension(
     meta: Meta, field: SourceField | BinaryField | FdeField, specs: Callable[[str], ModelSpec]
 ) -> int:
     if isinstance(field, SourceField):
-        return specs(field.model).dimension
+        return specs(field.model).kept_dimension(field.dimension)
     source = meta.fields.get(field.derived_from)
     if not isinstance(source, SourceField):
         raise InvalidInput(f"derived_from: '{field.derived_from}' is not a vector field with a model")
-    return derived_dimension(field, specs(source.model).dimension)
+    return derived_dimension(field, specs(source.model).kept_dimension(source.dimension))

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import InvalidInput, ModelMismatch
 from ..fusion import check_methods
-from ..models import ModelSpec
+from ..models import ModelSpec, RotationSpec
 from .body import derived_dimension
 from .meta import BinaryField, FdeField, Meta, Profile, SourceField, parse_meta
 
@@ -136,8 +136,9 @@ class IndexDescription:
                 actual=spec.fingerprint,
                 remedy=f"use the model '{field.model}' as it was, or ingest into a new index",
             )
-        expected = {name: spec.dimension} | {
-            other: derived_dimension(described, spec.dimension)
+        kept = spec.kept_dimension(field.dimension)
+        expected = {name: kept} | {
+            other: derived_dimension(described, kept)
             for other, described in self.meta.fields.items()
             if not isinstance(described, SourceField) and described.derived_from == name
         }
@@ -148,6 +149,34 @@ class IndexDescription:
                     f"field '{mapped}' of index '{self.name}' has dimension {declared}, "
                     f"model '{spec.name}' gives {dimension}"
                 )
+
+    def check_rotation(self, name: str, rotation: RotationSpec) -> None:
+        """Refuse a learnt rotation that did not make this index's codes.
+
+        Args:
+            name: a binary field with a rotation.
+            rotation: the one at hand.
+
+        Raises:
+            ModelMismatch: fingerprints differ, or the index has none.
+            InvalidInput: the index says another length of codes.
+        """
+        field = self.meta.fields[name]
+        expected = field.fingerprint if isinstance(field, BinaryField) else None
+        if expected is None or expected != rotation.fingerprint:
+            stamp = f"if that rotation is the right one, run: osmm index stamp {self.name}"
+            other = f"use the rotation '{rotation.name}' as it was, or ingest into a new index"
+            raise ModelMismatch(
+                name,
+                expected=expected,
+                actual=rotation.fingerprint,
+                remedy=stamp if expected is None else other,
+            )
+        if isinstance(field, BinaryField) and field.bits != rotation.bits:
+            raise InvalidInput(
+                f"field '{name}' of index '{self.name}' has bits {field.bits}, "
+                f"rotation '{rotation.name}' gives {rotation.bits}"
+            )
 
     def _check_retriever(self, profile: str, kind: str, field: str) -> None:
         if kind == "bm25":
@@ -215,11 +244,16 @@ def _first_difference(one: Meta, other: Meta) -> tuple[str, str, str]:
     for name in sorted({*one.fields, *other.fields}):
         mine, theirs = one.fields.get(name), other.fields.get(name)
         if mine != theirs:
-            return name, _identity(mine), _identity(theirs)
+            shown = _identity(mine), _identity(theirs)
+            return name, *(shown if shown[0] != shown[1] else (_whole(mine), _whole(theirs)))
     raise AssertionError("called for equal fields")
 
 
 def _identity(field: SourceField | BinaryField | FdeField | None) -> str:
     if field is None:
         return "no such field"
-    return str(field.fingerprint) if isinstance(field, SourceField) else field.model_dump_json()
+    return str(field.fingerprint) if isinstance(field, SourceField) else _whole(field)
+
+
+def _whole(field: SourceField | BinaryField | FdeField | None) -> str:
+    return "no such field" if field is None else field.model_dump_json(exclude_none=True)

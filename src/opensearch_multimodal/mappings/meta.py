@@ -7,13 +7,14 @@ not a default.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from ..errors import InvalidInput
 from ..fusion import Missing
-from ..types import Input
+from ..token_pooling import MAX_FACTOR
+from ..types import MAX_DIMENSION, Input
 
 __all__ = [
     "BinaryField",
@@ -28,6 +29,7 @@ __all__ = [
     "Retriever",
     "SourceField",
     "Statistics",
+    "TokenPooling",
     "VectorField",
     "parse_meta",
     "parse_profile",
@@ -38,6 +40,16 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class TokenPooling(_Record):
+    """How a multi-vector's rows become fewer before they are stored (arXiv:2409.14683).
+
+    Attributes:
+        factor: rows per row that is left, on average.
+    """
+
+    factor: int = Field(ge=2, le=MAX_FACTOR)
+
+
 class SourceField(_Record):
     """A vector field that a model fills.
 
@@ -46,29 +58,60 @@ class SourceField(_Record):
         input: what the model reads of a record.
         fingerprint: the model's fingerprint, None until the index is created by us or stamped.
         encoding: how a multi-vector is stored in the wire format; None for a single vector.
+        dimension: how many of the vectors' first components are kept (Matryoshka), None for all of them.
+        pooling: how multi-vectors of records are made shorter; those of queries never are.
     """
 
     model: str
     input: Input
     fingerprint: str | None = None
     encoding: Literal["float32", "float16", "int8", "bit"] | None = None
+    dimension: int | None = Field(default=None, ge=1, le=MAX_DIMENSION)
+    pooling: TokenPooling | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.pooling is not None and self.encoding is None:
+            raise ValueError("pooling is for multi-vectors, which have an encoding")
+        return self
 
 
 class BinaryField(_Record):
-    """A binary field derived from a dense one: one bit per component, compared by Hamming distance."""
+    """A binary field derived from a dense one, compared by Hamming distance.
+
+    Attributes:
+        derived_from: the dense field.
+        transform: ``sign``: one bit per component; ``itq``: the signs after a learnt rotation.
+        rotation: itq: the name of the rotation.
+        fingerprint: itq: the rotation's, None until the index is created by us or stamped.
+        bits: itq: the length of a code, None until then.
+    """
 
     derived_from: str
-    transform: Literal["sign"]
+    transform: Literal["sign", "itq"]
+    rotation: str | None = None
+    fingerprint: str | None = None
+    bits: int | None = Field(default=None, ge=1, le=MAX_DIMENSION)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.transform == "itq" and self.rotation is None:
+            raise ValueError("transform 'itq' needs a rotation")
+        if self.transform == "sign" and (self.rotation, self.fingerprint, self.bits) != (None, None, None):
+            raise ValueError("transform 'sign' takes no rotation, fingerprint or bits")
+        return self
 
 
 class FdeField(_Record):
-    """A field of MUVERA fixed dimensional encodings, derived from a multi-vector field."""
+    """A field of MUVERA fixed dimensional encodings, derived from a multi-vector field; see `fde`."""
 
     derived_from: str
     repetitions: int = Field(ge=1)
     simhash_bits: int = Field(ge=0, le=12)
     projection: int | None = Field(default=None, ge=1)
     seed: int = Field(ge=0)
+    fill_empty: bool = True
+    final_dimension: int | None = Field(default=None, ge=1)
 
 
 def _kind(value: Any) -> str:

@@ -1,9 +1,10 @@
-"""Models: their specs, their fingerprints, and the files they are made of."""
+"""Models: their specs, their fingerprints, the files they are made of, and what is learnt from them."""
 
 from __future__ import annotations
 
 from .artifacts import Progress, is_present, locate, pull, refuse_clash, save_spec, verify
 from .draft import DraftOptions, draft_spec
+from .rotations import RotationSpec, list_rotations, load_rotation, load_rotation_spec, save_rotation
 from .spec import ImageTower, Kind, MavenOrigin, ModelFile, ModelSpec, Pooling, Projection, TextTower
 from .store import (
     DEFAULT_MODELS,
@@ -26,17 +27,22 @@ __all__ = [
     "Pooling",
     "Progress",
     "Projection",
+    "RotationSpec",
     "TextTower",
     "artifact_folder",
     "draft_spec",
     "find_spec_file",
     "is_present",
+    "list_rotations",
     "list_specs",
+    "load_rotation",
+    "load_rotation_spec",
     "load_spec",
     "locate",
     "parse_spec",
     "pull",
     "refuse_clash",
+    "save_rotation",
     "save_spec",
     "spec_text",
     "verify",

@@ -19,7 +19,16 @@ from ..errors import EnvironmentProblem, InvalidInput
 from .spec import ModelFile, ModelSpec
 from .store import artifact_folder, find_spec_file, spec_text, user_artifact_folder, user_spec_file
 
-__all__ = ["Progress", "is_present", "locate", "pull", "refuse_clash", "save_spec", "verify"]
+__all__ = [
+    "Progress",
+    "is_present",
+    "locate",
+    "pull",
+    "refuse_clash",
+    "replace_folder",
+    "save_spec",
+    "verify",
+]
 
 Progress = Callable[[int, int], None]
 """Called with the bytes that have arrived and the bytes there will be."""
@@ -89,7 +98,7 @@ def pull(spec: ModelSpec, *, progress: Progress | None = None) -> Path:
                 _place(find_spec_file(spec.name).parent / file.path, temporary / file.path, link=False)
         _require_whole(spec, temporary)
 
-    return _replace(user_artifact_folder(spec.name), build)
+    return replace_folder(user_artifact_folder(spec.name), build)
 
 
 def save_spec(spec: ModelSpec, folder: Path, *, link: bool = False, force: bool = False) -> Path:
@@ -114,7 +123,7 @@ def save_spec(spec: ModelSpec, folder: Path, *, link: bool = False, force: bool 
             _place(folder / file.path, temporary / file.path, link=link)
         _require_whole(spec, temporary)
 
-    _replace(user_artifact_folder(spec.name), build)
+    replace_folder(user_artifact_folder(spec.name), build)
     target.parent.mkdir(parents=True, exist_ok=True)
     _write_atomically(target, spec_text(spec))
     return target
@@ -191,7 +200,7 @@ def _place(source: Path, target: Path, *, link: bool) -> None:
         raise EnvironmentProblem(f"{source} cannot be read: {error.strerror}") from None
 
 
-def _replace(folder: Path, build: Callable[[Path], None]) -> Path:
+def replace_folder(folder: Path, build: Callable[[Path], None]) -> Path:
     """Make ``folder`` anew; what is there now goes only when the new one is whole."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     if not folder.exists():

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from .. import download
 from ..errors import InvalidInput
 from ..types import Input
-from .hints import image_hints, text_hints
+from .hints import image_hints, mrl_hint, text_hints
 from .onnx_file import Node, Signature, external_data, read_signature, tower_of
 from .spec import ImageTower, Kind, LongInput, ModelFile, ModelSpec, Pooling, TextTower, check_name
 
@@ -39,6 +39,7 @@ class DraftOptions:
         image_output: the image tower's output.
         pooling: how states become one vector.
         dimension: of the vectors.
+        mrl_dimensions: to what they may be cut.
         image_size: (height, width).
         query_prefix: put before queries.
         passage_prefix: put before passages.
@@ -60,6 +61,7 @@ class DraftOptions:
     image_output: str | None = None
     pooling: Pooling | None = None
     dimension: int | None = None
+    mrl_dimensions: Sequence[int] | None = None
     image_size: tuple[int, int] | None = None
     query_prefix: str | None = None
     passage_prefix: str | None = None
@@ -99,13 +101,16 @@ def draft_spec(folder: Path, name: str, options: DraftOptions | None = None) -> 
             f"--image-onnx (there are: {', '.join(_names(folder, _onnx_files(folder))) or 'none'})"
         )
     used = [path for tower in (text, image) if tower for path in _files_of(folder, tower[0])]
+    dimension = _dimension(options, [tower[1] for tower in (text, image) if tower])
+    mrl = mrl_hint(folder, dimension) if options.mrl_dimensions is None else options.mrl_dimensions
     try:
         return ModelSpec.model_validate(
             {
                 "name": name,
                 "kind": options.kind,
                 "inputs": tuple(options.inputs or found),
-                "dimension": _dimension(options, [tower[1] for tower in (text, image) if tower]),
+                "dimension": dimension,
+                "mrl_dimensions": tuple(mrl),
                 "text": text[0] if text else None,
                 "image": image[0] if image else None,
                 "files": tuple(_record(folder, path) for path in dict.fromkeys(used)),

@@ -55,7 +55,16 @@ BEHAVIOUR = {
 """Record → fields that change vectors. Every field of a record is here or in `DESCRIPTIVE`."""
 
 DESCRIPTIVE = {
-    "ModelSpec": {"name", "inputs", "description", "licence", "source", "revision", "origin"},
+    "ModelSpec": {
+        "name",
+        "inputs",
+        "mrl_dimensions",
+        "description",
+        "licence",
+        "source",
+        "revision",
+        "origin",
+    },
     "TextTower": set[str](),
     "ImageTower": set[str](),
     "Projection": set[str](),

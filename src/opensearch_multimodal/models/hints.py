@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import InvalidInput
 from .spec import Pooling
 
-__all__ = ["ImageHints", "TextHints", "image_hints", "text_hints"]
+__all__ = ["ImageHints", "TextHints", "image_hints", "mrl_hint", "text_hints"]
 
 _POOLING: dict[str, Pooling] = {
     "pooling_mode_cls_token": "cls",
@@ -106,6 +106,17 @@ def image_hints(folder: Path) -> ImageHints:
     settings["std"] = tuple(config.get("image_std", (0.5,) * 3)) if normalize else (1.0,) * 3
     settings["rescale"] = config.get("rescale_factor", 1 / 255) if config.get("do_rescale", True) else 1.0
     return ImageHints(size, settings)
+
+
+def mrl_hint(folder: Path, dimension: int) -> tuple[int, ...]:
+    """Return to what dimensions vectors of ``dimension`` components may be cut, by ``config.json``.
+
+    Raises:
+        InvalidInput: the file is not a JSON object.
+    """
+    listed = _read(folder / "config.json").get("matryoshka_dimensions")
+    numbers = {value for value in listed if type(value) is int} if isinstance(listed, list) else set()
+    return tuple(sorted(value for value in numbers if 0 < value < dimension))
 
 
 def _read(path: Path) -> dict[str, Any]:

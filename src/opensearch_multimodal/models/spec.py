@@ -183,6 +183,8 @@ class ModelSpec(_Record):
         kind: ``dense`` yields one vector, ``multi_vector`` one per token or patch, ``reranker`` a score.
         inputs: what it reads on the passage side.
         dimension: d of the final vectors, after the projection.
+        mrl_dimensions: to how many first components they may be cut, ascending: what the model was trained
+            for by Matryoshka representation learning (Kusupati and others, 2022, arXiv:2205.13147).
         normalization: always ``l2``: every vector has unit length.
         text: the text tower; a model for images has one where it takes text queries.
         image: the image tower.
@@ -200,6 +202,7 @@ class ModelSpec(_Record):
     inputs: Annotated[tuple[Input, ...], Field(min_length=1)]
     dimension: Annotated[int, Field(ge=1, le=MAX_DIMENSION)]
     normalization: Literal["l2"] = "l2"
+    mrl_dimensions: tuple[Annotated[int, Field(ge=1)], ...] = ()
     description: str = ""
     licence: str = "unknown"
     source: str = ""
@@ -216,6 +219,24 @@ class ModelSpec(_Record):
         from .fingerprint import fingerprint
 
         return fingerprint(self)
+
+    def kept_dimension(self, wanted: int | None) -> int:
+        """Return the dimension of vectors of which ``wanted`` components are kept, None meaning all.
+
+        Raises:
+            InvalidInput: the model's vectors cannot be cut there.
+        """
+        if wanted in (None, self.dimension):
+            return self.dimension
+        if wanted not in self.mrl_dimensions:
+            possible = ", ".join(map(str, (*self.mrl_dimensions, self.dimension)))
+            raise InvalidInput(
+                f"dimension: vectors of model '{self.name}' cannot be cut to {wanted}, only to {possible}"
+                if self.mrl_dimensions
+                else f"dimension: model '{self.name}' was not trained to have its vectors cut "
+                f"(no mrl_dimensions in its spec); they have {self.dimension} components, not {wanted}"
+            )
+        return int(wanted)
 
     def file(self, path: str) -> ModelFile:
         """Return the record of the file at ``path``."""
@@ -240,6 +261,8 @@ class ModelSpec(_Record):
                 raise ValueError(f"inputs: '{name}' needs a section [{name}]")
         if self.text is None and self.image is None:
             raise ValueError("a model needs a section [text] or [image]")
+        if list(self.mrl_dimensions) != sorted({d for d in self.mrl_dimensions if d < self.dimension}):
+            raise ValueError(f"mrl_dimensions: ascending and below the dimension, {self.dimension}")
         paths = [file.path for file in self.files]
         if len({path.casefold() for path in paths}) != len(paths):
             raise ValueError("files: each path is named once")

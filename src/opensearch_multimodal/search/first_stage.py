@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import fde, wire
-from ..binarize import sign_codes
+from .. import wire
 from ..client import Search
+from ..encoder import DerivedFields
 from ..errors import InvalidInput
-from ..mappings import BinaryField, FdeField, IndexDescription, Profile, Retriever, fde_parameters
+from ..mappings import BinaryField, FdeField, IndexDescription, Profile, Retriever
 from ..types import Candidate
 
 __all__ = [
@@ -80,6 +80,7 @@ def plan(
     profile: Profile,
     vectors: QueryVectors,
     query_text: str | None,
+    derived: DerivedFields,
     *,
     k: int,
     filter: Mapping[str, Any] | None,
@@ -93,6 +94,7 @@ def plan(
         profile: names the retrievers.
         vectors: the encoded query.
         query_text: the question in words, for BM25.
+        derived: makes codes and encodings of the query's vectors.
         k: results wanted; no retriever goes less deep.
         filter: what every candidate must match.
 
@@ -105,7 +107,7 @@ def plan(
     for retriever in profile.retrievers:
         if retriever.type == "late_interaction":
             continue
-        clause = _clause(index, retriever, vectors, query_text, max(k, retriever.k), filter)
+        clause = _clause(index, retriever, vectors, query_text, derived, max(k, retriever.k), filter)
         if clause is None:
             continue
         same_type = sum(other.type == retriever.type for other in profile.retrievers) > 1
@@ -172,6 +174,7 @@ def _clause(
     retriever: Retriever,
     vectors: QueryVectors,
     query_text: str | None,
+    derived: DerivedFields,
     depth: int,
     condition: Mapping[str, Any] | None,
 ) -> dict[str, Any] | None:
@@ -180,13 +183,9 @@ def _clause(
     vector = vectors.get(index.scored_field(retriever.field))
     if vector is None:
         return None
-    described = index.meta.fields[retriever.field]
-    if isinstance(described, BinaryField):
-        query: Any = sign_codes(vector[None, :])[0]
-    elif isinstance(described, FdeField):
-        query = fde.quantize_query(fde.encode_query(vector, fde_parameters(described)))
-    else:
-        query = vector
+    query: Any = vector
+    if isinstance(index.meta.fields[retriever.field], BinaryField | FdeField):
+        query = derived.of_query(retriever.field, vector)
     clause: dict[str, Any] = {"vector": query, "k": depth}
     if condition is not None:
         clause["filter"] = condition

@@ -28,7 +28,15 @@ from .first_stage import (
     search_body,
 )
 
-__all__ = ["NO_VECTOR", "FieldVectors", "StoredVectors", "score_union", "scored_fields"]
+__all__ = [
+    "NO_VECTOR",
+    "FieldVectors",
+    "StoredVectors",
+    "decode_vectors",
+    "score_union",
+    "scored_fields",
+    "vector_bodies",
+]
 
 _Key: TypeAlias = tuple[str, str]
 NO_VECTOR = float("-inf")
@@ -151,9 +159,6 @@ class _Union:
         if not fetch and (in_cluster or not multi):
             self._ask(name)
             return
-        mapping = self._index.properties.get(name, {})
-        if mapping.get("type") != "multi_vector" and not mapping.get("store"):
-            raise InvalidInput(f"field '{name}' of index '{self._index.name}' needs \"store\": true")
         self.stored.append(name)
 
     def _ask(self, name: str) -> None:
@@ -178,23 +183,10 @@ class _Union:
         readers: list[Any] = [
             lambda hits, name=name: self._read_scores(name, hits) for name, _ in self._asked
         ]
-        for raw, keys in self._ways_to_fetch().items():
-            body = search_body(records_clause(self._index, keys), len(keys))
-            if stored := [name for name in self.stored if name not in raw]:
-                body["stored_fields"] = stored
-            if raw:
-                body["docvalue_fields"] = sorted(raw)
+        for body in vector_bodies(self._index, self._by_key, self.stored):
             searches.append(Search(body))
             readers.append(self._hits.extend)
         return searches, readers
-
-    def _ways_to_fetch(self) -> dict[frozenset[str], list[_Key]]:
-        """Group the candidates by the fields that their index keeps in the plugin's type."""
-        ways: dict[frozenset[str], list[_Key]] = {}
-        for key in self._by_key if self.stored else ():
-            plugin_fields = self._index.plugin_fields.get(key[0], frozenset())
-            ways.setdefault(plugin_fields & set(self.stored), []).append(key)
-        return ways
 
     def _read_scores(self, name: str, hits: Sequence[Mapping[str, Any]]) -> None:
         for hit in hits:
@@ -212,7 +204,7 @@ class _Union:
                 if (hit["_index"], hit["_id"]) in self._by_key and name in hit.get("fields", {})
             }
             if found:
-                vectors = _decode(list(found.values()))
+                vectors = decode_vectors(list(found.values()))
                 self._fetched[name] = FieldVectors({key: i for i, key in enumerate(found)}, vectors)
 
     def finish(self) -> StoredVectors:
@@ -241,7 +233,41 @@ class _Union:
                         candidate.scores[name] = NO_VECTOR
 
 
-def _decode(values: Sequence[Any]) -> Stacked | FloatArray:
+def vector_bodies(
+    index: IndexDescription, records: Iterable[_Key], fields: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Return the searches that fetch the stored vectors of the records named; ask for them in CBOR.
+
+    Records are grouped by the fields that their index keeps in the plugin's type.
+
+    Args:
+        index: the index, or several behind one name.
+        records: pairs of concrete index and id.
+        fields: vector fields with a model; no search where there are none.
+
+    Raises:
+        InvalidInput: a field's vectors are not stored.
+    """
+    for name in fields:
+        mapping = index.properties.get(name, {})
+        if mapping.get("type") != "multi_vector" and not mapping.get("store"):
+            raise InvalidInput(f"field '{name}' of index '{index.name}' needs \"store\": true")
+    ways: dict[frozenset[str], list[_Key]] = {}
+    for key in records if fields else ():
+        plugin_fields = index.plugin_fields.get(key[0], frozenset())
+        ways.setdefault(plugin_fields & set(fields), []).append(key)
+    bodies = []
+    for raw, keys in ways.items():
+        body = search_body(records_clause(index, keys), len(keys))
+        if stored := [name for name in fields if name not in raw]:
+            body["stored_fields"] = stored
+        if raw:
+            body["docvalue_fields"] = sorted(raw)
+        bodies.append(body)
+    return bodies
+
+
+def decode_vectors(values: Sequence[Any]) -> Stacked | FloatArray:
     """Return stored values as vectors: multi-vectors come as bytes, single vectors as lists of numbers."""
     if isinstance(values[0], bytes):
         return Stacked(*wire.unpack_many(values))

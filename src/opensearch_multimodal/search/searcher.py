@@ -12,7 +12,7 @@ import numpy as np
 
 from ..blas import single_threaded
 from ..client import Cluster
-from ..encoder import EncoderPool, IndexEncoders
+from ..encoder import DerivedFields, EncoderPool, IndexEncoders
 from ..errors import ClusterRejected, InvalidInput
 from ..mappings import IndexDescription, Profile, describe
 from ..types import Candidate, FloatArray
@@ -149,11 +149,12 @@ class _Query:
     def _encode(self) -> dict[str, FloatArray]:
         """Encode the query once per model; a field whose model cannot read it is left out."""
         encoded: dict[str, FloatArray] = {}
-        by_model: dict[str, FloatArray] = {}
+        by_model: dict[tuple[str, int | None], FloatArray] = {}
         for name in sorted(
             {self._index.scored_field(r.field) for r in self._profile.retrievers if r.type != "bm25"}
         ):
-            model = self._index.source_field(name).model
+            field = self._index.source_field(name)
+            model = field.model, field.dimension
             if model not in by_model:
                 vector = self._encode_with(name)
                 if vector is None:
@@ -182,6 +183,7 @@ class _Query:
                 self._profile,
                 vectors,
                 request.query_text,
+                DerivedFields(self._index, self._encoders),
                 k=request.k,
                 filter=request.filter,
             )

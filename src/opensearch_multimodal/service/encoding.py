@@ -189,7 +189,7 @@ def _check_fields(meta: Meta) -> None:
             raise InvalidInput(
                 f"fields.{name}: '{field.derived_from}' is not a field that it can be derived from"
             )
-        dimension = derived_dimension(field, load_spec(source.model).dimension)
+        dimension = derived_dimension(field, load_spec(source.model).kept_dimension(source.dimension))
         if dimension > _MOST_DIMENSIONS:
             raise InvalidInput(f"fields.{name}: {dimension} dimensions, an index takes {_MOST_DIMENSIONS}")
 

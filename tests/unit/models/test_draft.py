@@ -52,6 +52,15 @@ def test_configuration_files_give_the_defaults(text_folder: Path) -> None:
     assert (text.pooling, text.query_prefix, text.max_query_tokens) == ("last", "", 64)
 
 
+def test_dimensions_to_cut_to_are_read_or_given(text_folder: Path) -> None:
+    assert draft_spec(text_folder, "m").mrl_dimensions == ()
+    config(text_folder, "config.json", matryoshka_dimensions=[16, 8, 4, 2, "x"])
+    assert draft_spec(text_folder, "m").mrl_dimensions == (2, 4)  # the model has 8
+    assert draft_spec(text_folder, "m", DraftOptions(mrl_dimensions=[3])).mrl_dimensions == (3,)
+    with pytest.raises(InvalidInput, match="mrl_dimensions: ascending and below the dimension, 8"):
+        draft_spec(text_folder, "m", DraftOptions(mrl_dimensions=[8]))
+
+
 def test_late_interaction_configuration_is_read(text_folder: Path) -> None:
     config(
         text_folder,

@@ -53,6 +53,7 @@ OTHER_VALUES: dict[str, Any] = {
 OTHER_DESCRIPTIONS: dict[str, Any] = {
     "name": "other",
     "inputs": ["image", "text"],
+    "mrl_dimensions": [16, 32],
     "description": "other",
     "licence": "other",
     "source": "other",

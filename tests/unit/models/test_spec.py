@@ -95,3 +95,20 @@ def test_a_wrong_spec_file_is_named_with_its_place() -> None:
     for broken in (b"name = ", b"\xff\xfe"):
         with pytest.raises(InvalidInput, match=r"mine\.toml: not TOML"):
             parse_spec(broken, "mine.toml")
+
+
+def test_vectors_are_cut_only_where_the_model_was_trained_for_it(rich_spec: ModelSpec) -> None:
+    nested = ModelSpec.model_validate(rich_spec.model_dump() | {"mrl_dimensions": [16, 32]})
+    assert [nested.kept_dimension(wanted) for wanted in (None, 64, 32, 16)] == [64, 64, 32, 16]
+    with pytest.raises(InvalidInput, match="cannot be cut to 24, only to 16, 32, 64"):
+        nested.kept_dimension(24)
+    with pytest.raises(InvalidInput, match=r"no mrl_dimensions in its spec.*64 components, not 16"):
+        rich_spec.kept_dimension(16)
+
+
+@pytest.mark.parametrize("dimensions", [[32, 16], [16, 16], [64], [128], [0]])
+def test_dimensions_to_cut_to_are_ascending_and_below_the_model_s(
+    rich_spec: ModelSpec, dimensions: list[int]
+) -> None:
+    with pytest.raises(ValidationError, match="mrl_dimensions"):
+        ModelSpec.model_validate(rich_spec.model_dump() | {"mrl_dimensions": dimensions})

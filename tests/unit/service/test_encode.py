@@ -17,11 +17,17 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from opensearch_multimodal import wire
-from opensearch_multimodal.binarize import sign_codes
+from opensearch_multimodal.binarize import fit_itq, rotated_codes, sign_codes
 from opensearch_multimodal.encoder import IndexEncoders, load
 from opensearch_multimodal.ingest.encoding import RecordEncoder
 from opensearch_multimodal.mappings import IndexDescription, parse_meta
-from opensearch_multimodal.models import DraftOptions, draft_spec, load_spec, save_spec
+from opensearch_multimodal.models import (
+    DraftOptions,
+    draft_spec,
+    load_spec,
+    save_rotation,
+    save_spec,
+)
 from opensearch_multimodal.service import ServiceLimits
 from opensearch_multimodal.sources import Record
 
@@ -73,6 +79,37 @@ def test_fields_are_filled_exactly_as_ingest_fills_them(client: TestClient) -> N
         assert result["values"] == {name: stored[name] for name in described if name in stored}
     assert set(results[0]["values"]) == {"dense", "multi_vector", "binary", "fde"}
     assert results[3]["values"] == results[4]["values"] == {}
+
+
+def test_fields_may_be_pooled_cut_and_coded_by_a_learnt_rotation(client: TestClient, tmp_path: Path) -> None:
+    tiny_models.write_text_model(tmp_path / "model.onnx")
+    tiny_models.write_tokenizer(tmp_path / "tokenizer.json")
+    save_spec(draft_spec(tmp_path, "nested", DraftOptions(pooling="mean", mrl_dimensions=[4])), tmp_path)
+    spec = load_spec("nested")
+    rotation = fit_itq(np.random.default_rng(0).standard_normal((40, 4)))
+    saved = save_rotation("turn", rotation, model="nested", source=spec.fingerprint, vectors=40)
+    described = fields()
+    described["dense"] |= {"model": "nested", "fingerprint": spec.fingerprint, "dimension": 4}
+    described["binary"] |= {
+        "transform": "itq", "rotation": "turn", "fingerprint": saved.fingerprint, "bits": 4
+    }  # fmt: skip
+    described["multi_vector"] |= {"pooling": {"factor": 2}}
+    texts = ["alpha beta gamma query", "gamma beta"]
+    results = post(client, fields=described, inputs=[{"text": text} for text in texts])["results"]
+    index = IndexDescription("x", (), parse_meta("x", {"version": 1, "fields": described}), {}, {})
+    ingested = RecordEncoder(index, IndexEncoders(index)).encode([record(text) for text in texts])
+    for result, encoded in zip(results, ingested, strict=True):
+        assert encoded.lines is not None
+        stored = orjson.loads(encoded.lines.splitlines()[1])
+        assert result["values"] == {name: stored[name] for name in described}
+        assert len(result["values"]["dense"]) == 4
+        dense = np.array([result["values"]["dense"]], dtype=np.float32)
+        assert result["values"]["binary"] == rotated_codes(dense, rotation)[0].tolist()
+    assert [len(wire.unpack(base64.b64decode(r["values"]["multi_vector"]))) for r in results] == [3, 2]
+    described["binary"]["fingerprint"] = "sha256:" + "0" * 64
+    error = post(client, 409, fields=described, inputs=[{"text": "alpha"}])["error"]
+    assert error["type"] == "model_mismatch"
+    assert saved.fingerprint in error["reason"]
 
 
 def test_a_bad_input_fails_alone(client: TestClient) -> None:
@@ -183,6 +220,10 @@ def test_a_wrong_call_is_told(client: TestClient, change: dict[str, Any], reason
         ("fde", {"derived_from": "dense"}, "cannot"),
         ("fde", {"derived_from": "nothing"}, "cannot"),
         ("binary", {"derived_from": "multi_vector"}, "cannot"),
+        ("binary", {"transform": "itq"}, "needs a rotation"),
+        ("binary", {"transform": "itq", "rotation": "none-such"}, "there is no 'none-such'"),
+        ("dense", {"dimension": 4}, "was not trained to have its vectors cut"),
+        ("multi_vector", {"pooling": {"factor": 100}}, "pooling.factor"),
         ("binary", {"transform": "cosine"}, "fields.binary.transform"),
         ("dense", {"model": "unknown"}, "there is no 'unknown'"),
         ("dense", {"colour": "red"}, "fields.dense.colour"),
