@@ -30,7 +30,7 @@ from .user import ServerUser, server_user
 
 __all__ = ["EmbeddedServer"]
 
-SERVICE_URL = "http://127.0.0.1:8686"
+_SERVICE_URL = "http://127.0.0.1:8686"
 """Where the plugin of an embedded server looks for the service: where ``osmm serve`` answers by default."""
 
 _READY_SECONDS = 180.0
@@ -88,7 +88,7 @@ class EmbeddedServer:
         self.http_port = http_port
         own = own_plugin() if plugin else None
         self.plugins = tuple(Path(path).resolve() for path in ([own] if own else []) + list(extra_plugins))
-        self.settings = ({"multimodal.service.url": SERVICE_URL} if own else {}) | dict(settings or {})
+        self.settings = ({"multimodal.service.url": _SERVICE_URL} if own else {}) | dict(settings or {})
         self.keystore = dict(keystore or {})
         self.config_files = {name: Path(path).resolve() for name, path in (config_files or {}).items()}
         self._report = report
