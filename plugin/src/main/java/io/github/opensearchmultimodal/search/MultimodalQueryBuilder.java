@@ -1,5 +1,6 @@
 package io.github.opensearchmultimodal.search;
 
+import io.github.opensearchmultimodal.query.MessageVersion;
 import java.io.IOException;
 import java.util.Arrays;
 import java.util.List;
@@ -62,6 +63,7 @@ public final class MultimodalQueryBuilder extends AbstractQueryBuilder<Multimoda
     /** Reads the query from another node. */
     public MultimodalQueryBuilder(StreamInput in, Supplier<Ranker> ranker) throws IOException {
         super(in);
+        MessageVersion.read(in, NAME);
         this.ranker = ranker;
         text = in.readOptionalString();
         image = in.readOptionalString();
@@ -299,6 +301,7 @@ public final class MultimodalQueryBuilder extends AbstractQueryBuilder<Multimoda
         if (rewritten != null) {
             throw new IllegalStateException("[" + NAME + "] is being rewritten");
         }
+        MessageVersion.write(out);
         out.writeOptionalString(text);
         out.writeOptionalString(image);
         out.writeOptionalString(profile);
