@@ -18,6 +18,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 from starlette.testclient import TestClient
 
 from opensearch_multimodal.service import ClusterAccess, ServiceLimits, ServiceSettings
+from opensearch_multimodal.service.encoding import EncodeService
+from opensearch_multimodal.service.lanes import Job
 
 Start = Callable[..., TestClient]
 
@@ -243,6 +245,25 @@ def test_no_encode_call_makes_the_service_fail(client: TestClient, call: Any) ->
 def test_no_question_makes_the_service_fail(unreachable: TestClient, question: Any) -> None:
     answer = unreachable.post("/v1/rank", content=json.dumps(question))
     assert answer.status_code in (400, 502), answer.text
+
+
+@pytest.mark.parametrize(
+    ("asked", "most", "given"), [(None, 3_600, 60), (None, 30, 30), (900_000, 3_600, 900), (900_000, 60, 60)]
+)
+def test_how_long_an_encode_call_may_take(
+    start: Start, monkeypatch: pytest.MonkeyPatch, asked: int | None, most: float, given: float
+) -> None:
+    seen: list[float] = []
+    run = EncodeService.run
+
+    def look(self: EncodeService, request: Any, job: Job) -> Any:
+        seen.append(job.deadline - job.started)
+        return run(self, request, job)
+
+    monkeypatch.setattr(EncodeService, "run", look)
+    client = start(limits=ServiceLimits(encode_seconds=most))
+    assert client.post("/v1/encode", json={**encode("alpha"), "deadline_ms": asked}).status_code == 200
+    assert seen == pytest.approx([given])
 
 
 @pytest.fixture
