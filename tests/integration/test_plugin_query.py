@@ -191,6 +191,16 @@ def test_filters_around_the_clause_go_to_the_service(pages: Bridge) -> None:
     assert "multimodal" not in sent
 
 
+def test_equal_clauses_each_have_the_filters_around_them(pages: Bridge) -> None:
+    def branch(colour: str) -> dict[str, Any]:
+        return {"bool": {"must": [clause()], "filter": [{"term": {"colour": colour}}]}}
+
+    reply = ask(pages, {"bool": {"should": [branch("green"), branch("blue")]}})
+    assert reply.ids == ["d7", "d2", "d11", "d4"]
+    sent = [json.dumps(call.body["filter"]) for call in pages.service.calls]
+    assert sorted(("green" in one, "blue" in one) for one in sent) == [(False, True), (True, False)]
+
+
 def test_beside_other_queries(pages: Bridge) -> None:
     ranked = clause()
     for query in (
@@ -273,6 +283,9 @@ def test_equal_clauses_make_one_call(pages: Bridge) -> None:
     only_call(pages)
 
 
+NOT_PLAIN = "[multimodal]: [filter] takes no [multimodal] and no [wrapper] query"
+
+
 @pytest.mark.parametrize(
     ("query", "reason"),
     [
@@ -282,6 +295,8 @@ def test_equal_clauses_make_one_call(pages: Bridge) -> None:
         ({"query_text": "a", "on_failure": "hope"}, "[multimodal]: [on_failure] must be error or bm25"),
         ({"query_image": "AAAA", "on_failure": "bm25"}, "[multimodal]: [on_failure] bm25 needs [query_text]"),
         ({"query_text": "a", "url": "http://elsewhere"}, "[multimodal] does not take [url] as VALUE_STRING"),
+        ({"query_text": "a", "filter": {"bool": {"must": [clause()]}}}, NOT_PLAIN),
+        ({"query_text": "a", "filter": {"wrapper": {"query": "eyJtYXRjaF9hbGwiOnt9fQ=="}}}, NOT_PLAIN),
         ({"query_text": ["a"]}, "[multimodal] does not take [query_text] as START_ARRAY"),
     ],
 )

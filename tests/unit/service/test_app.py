@@ -248,6 +248,31 @@ def test_no_question_makes_the_service_fail(unreachable: TestClient, question: A
 
 
 @pytest.mark.parametrize(
+    "clause",
+    [
+        {"multimodal": {"query_text": "alpha"}},
+        {"wrapper": {"query": "e30="}},
+        {"bool": {"filter": [{"nested": {"path": "a", "query": {"multimodal_ranked_documents": {}}}}]}},
+        {"knn": {"dense": {"vector": [1], "filter": {"multimodal": {"query_text": "alpha"}}}}},
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/rank", "/v1/search"])
+def test_a_filter_that_would_ask_this_service_again_is_refused(
+    unreachable: TestClient, path: str, clause: dict[str, Any]
+) -> None:
+    answer = unreachable.post(path, json={"indices": ["a"], "query_text": "alpha", "filter": clause})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["reason"].endswith("cannot be part of it")
+    assert answer.json()["error"]["reason"].startswith("filter: a query '")
+
+
+def test_fields_may_have_the_names_of_queries(unreachable: TestClient) -> None:
+    clause = {"bool": {"filter": [{"match": {"wrapper": {"query": "a"}}}, {"term": {"multimodal": "b"}}]}}
+    question = {"indices": ["a"], "query_text": "alpha", "filter": clause}
+    assert unreachable.post("/v1/rank", json=question).status_code == 502, "it went on to the cluster"
+
+
+@pytest.mark.parametrize(
     ("asked", "most", "given"), [(None, 3_600, 60), (None, 30, 30), (900_000, 3_600, 900), (900_000, 60, 60)]
 )
 def test_how_long_an_encode_call_may_take(

@@ -140,6 +140,9 @@ public final class MultimodalQueryBuilder extends AbstractQueryBuilder<Multimoda
         if (onFailure == OnFailure.BM25 && (text == null || text.isBlank())) {
             throw new IllegalArgumentException("[" + NAME + "]: [on_failure] bm25 needs [query_text]");
         }
+        if (filter != null && PlainFilter.isPlain(filter) == false) {
+            throw new IllegalArgumentException("[" + NAME + "]: [filter] takes no [multimodal] and no [wrapper] query");
+        }
     }
 
     MultimodalQueryBuilder text(String value) {

@@ -114,7 +114,7 @@ public final class QueryProcessor extends AbstractProcessor implements SearchReq
             MultimodalQueryBuilder clause = new MultimodalQueryBuilder(ranker).text(text.get().words());
             return clause.profile(config.profile())
                 .k(Math.max(config.k(), page(source)))
-                .restrictedTo(filter)
+                .restrictedTo(PlainFilter.orNull(filter))
                 .onFailure(config.onFailure());
         }));
         if (byScore) {
