@@ -478,6 +478,11 @@ def test_dashboards_requests_are_answered(bar: Bridge, name: str) -> None:
 
 SEARCHES = {
     "words": {"query": {"match": {"text": "the budget"}}},
+    "words, best first": {"sort": ["_score"], "query": {"match": {"text": "the budget"}}},
+    "words, best first, then newest": {
+        "sort": ["_score", {"when": "desc"}],
+        "query": {"match": {"text": "the budget"}},
+    },
     "words, the long way": {"query": {"bool": {"must": [{"query_string": {"query": "the budget?"}}]}}},
 }
 
@@ -508,6 +513,16 @@ UNTOUCHED = {
     "no query": {"aggs": {"colours": {"terms": {"field": "colour"}}}},
     "no hits": {"size": 0, "query": {"match": {"text": "budget"}}},
     "index order": {"sort": ["_doc"], "query": {"match": {"text": "budget"}}},
+    "oldest first": {"sort": [{"when": "asc"}], "query": {"match": {"text": "budget"}}},
+    "newest first, with a tie-breaker": {
+        "sort": [{"when": "desc"}, {"colour": "asc"}],
+        "query": {"match": {"text": "budget"}},
+    },
+    "another order": {
+        "sort": [{"colour": "asc"}, {"when": "asc"}],
+        "query": {"match": {"text": "budget"}},
+    },
+    "worst first": {"sort": [{"_score": "asc"}, {"when": "asc"}], "query": {"match": {"text": "budget"}}},
     "a lowest score": {"min_score": 0.001, "query": {"match": {"text": "budget"}}},
     "a slice of others": {
         "query": {"match": {"text": "budget"}},
@@ -584,8 +599,37 @@ def test_pages_of_a_search_sorted_by_date(bar: Bridge) -> None:
     dates = bar.ask("POST", "/t-pages/_search", {**body, "search_after": after[1:]})
     assert dates.ids == ["d1", "d0"]
     assert len(bar.service.calls) == 2
-    oldest_first = bar.ask("POST", "/t-pages/_search", {**body, "sort": [{"when": "asc"}], "size": 5})
-    assert oldest_first.ids == ["d0", "d2", "d4", "d7", "d11"]
+
+
+@pytest.mark.parametrize("sort", [["_score", {"when": "asc"}], [{"when": "desc"}]])
+def test_what_reads_a_point_in_time_gets_every_match(bar: Bridge, sort: Any) -> None:
+    pit = bar.done("POST", "/t-pages/_search/point_in_time?keep_alive=1m")["pit_id"]
+    body = {"pit": {"id": pit}, "size": 5, "query": {"match": {"text": "budget"}}, "sort": sort}
+    seen: list[str] = []
+    page = bar.done("POST", "/_search?search_pipeline=bar", body)["hits"]["hits"]
+    while page:
+        seen += [each["_id"] for each in page]
+        after = {**body, "search_after": page[-1]["sort"]}
+        page = bar.done("POST", "/_search?search_pipeline=bar", after)["hits"]["hits"]
+    bar.done("DELETE", "/_search/point_in_time", {"pit_id": [pit]})
+    assert sorted(seen) == sorted(f"d{i}" for i in range(COUNT))
+    assert not bar.service.calls
+
+
+def test_an_export_by_search_after_gets_every_match(bar: Bridge) -> None:
+    body: dict[str, Any] = {
+        "size": 5,
+        "query": {"match": {"text": "budget"}},
+        "sort": [{"colour": "asc"}, {"when": "asc"}],
+    }
+    seen: list[str] = []
+    page = bar.done("POST", "/t-pages/_search", body)["hits"]["hits"]
+    while page:
+        seen += [each["_id"] for each in page]
+        after = {**body, "search_after": page[-1]["sort"]}
+        page = bar.done("POST", "/t-pages/_search", after)["hits"]["hits"]
+    assert sorted(seen) == sorted(f"d{i}" for i in range(COUNT))
+    assert not bar.service.calls
 
 
 def test_options_of_the_processor(pages: Bridge) -> None:
