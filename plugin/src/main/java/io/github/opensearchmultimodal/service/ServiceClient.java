@@ -82,14 +82,14 @@ public final class ServiceClient extends AbstractLifecycleComponent {
         lanes = Map.of(ServiceCall.Kind.ENCODE, newLane(), ServiceCall.Kind.RANK, newLane());
     }
 
-    private Lane newLane() {
-        return new Lane(() -> maxInFlight, () -> maxQueue, () -> maxBytesInFlight);
-    }
-
-    /** Reads the token anew, from settings whose keystore is open. */
+    /**
+     * Reads the token anew, from settings whose keystore is open.
+     *
+     * @throws IllegalArgumentException it cannot be a token of the service; the one before stays
+     */
     public void reloadToken(Settings settings) {
         try (SecureString read = ServiceSettings.TOKEN.get(settings)) {
-            token = read.clone();
+            token = ServiceToken.checked(read);
         }
     }
 
