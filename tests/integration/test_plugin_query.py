@@ -307,6 +307,23 @@ def test_a_wrong_clause_is_refused(pages: Bridge, query: dict[str, Any], reason:
     assert not pages.service.calls
 
 
+def test_an_image_is_bounded_as_those_of_documents_are(pages: Bridge) -> None:
+    pages.configure(ingest__max_image_size="1kb")
+    reply = ask(pages, {"multimodal": {"query_image": "A" * 2_000}})
+    assert reply.status == 400
+    assert reply.reason == (
+        "[multimodal]: [query_image] has about 1500 bytes, more than 1kb, "
+        "the limit of [multimodal.ingest.max_image_size]"
+    )
+    assert not pages.service.calls
+
+
+def test_the_service_is_told_that_bm25_will_do(pages: Bridge) -> None:
+    ask(pages, clause(on_failure="bm25"))
+    ask(pages, clause(on_failure="error"))
+    assert [call.body.get("on_failure") for call in pages.service.calls] == ["bm25", None]
+
+
 def test_what_it_becomes_cannot_be_asked_for(pages: Bridge) -> None:
     reply = ask(pages, {"multimodal_ranked_documents": {"documents": 1}})
     assert reply.status == 400

@@ -230,7 +230,7 @@ public final class MultimodalQueryBuilder extends AbstractQueryBuilder<Multimoda
         QueryBuilder around = source == null ? null : SurroundingFilters.around(source.query(), this).orElse(null);
         String preference = request instanceof SearchRequest searched ? searched.preference() : null;
         QueryBuilder both = SurroundingFilters.both(filter, around);
-        return new RankQuestion(indices, text, image, profile, depth(source), both, overrides, preference);
+        return new RankQuestion(indices, text, image, profile, depth(source), both, overrides, preference, onFailure);
     }
 
     private static List<String> indices(QueryCoordinatorContext search, IndicesRequest request, SearchSourceBuilder source) {

@@ -18,7 +18,8 @@ record RankQuestion(
     int k,
     QueryBuilder filter,
     Map<String, Object> overrides,
-    String preference
+    String preference,
+    OnFailure onFailure
 ) {
     byte[] json(long deadlineMillis) throws IOException {
         ByteArrayOutputStream out = new ByteArrayOutputStream();
@@ -28,6 +29,9 @@ record RankQuestion(
             field(json, "query_image", image);
             field(json, "profile", profile);
             field(json, "preference", preference);
+            if (onFailure != OnFailure.ERROR) {
+                json.field("on_failure", onFailure.written());
+            }
             if (overrides.isEmpty() == false) {
                 json.field("overrides", overrides);
             }
