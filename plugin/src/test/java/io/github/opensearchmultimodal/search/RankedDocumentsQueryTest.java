@@ -109,7 +109,8 @@ class RankedDocumentsQueryTest {
         IndexWriterConfig config = new IndexWriterConfig(new KeywordAnalyzer()).setMergePolicy(NoMergePolicy.INSTANCE);
         try (IndexWriter writer = new IndexWriter(directory, config)) {
             writer.deleteDocuments(new Term("_id", Uid.encodeId("7")));
-            try (DirectoryReader later = DirectoryReader.openIfChanged(reader, writer)) {
+            writer.commit();
+            try (DirectoryReader later = DirectoryReader.openIfChanged(reader)) {
                 assertEquals(List.of(1, 2), List.of(cached(later, cache), cached(reader, cache)));
             }
         }
