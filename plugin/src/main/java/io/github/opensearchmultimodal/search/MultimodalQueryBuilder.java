@@ -184,6 +184,7 @@ public final class MultimodalQueryBuilder extends AbstractQueryBuilder<Multimoda
             return this;
         }
         SearchSourceBuilder source = search.getSearchRequest() instanceof SearchRequest request ? request.source() : null;
+        ranker.get().checkImage(image);
         RankQuestion question = question(search, source);
         boolean highlighted = source != null && source.highlighter() != null;
         SetOnce<QueryBuilder> answer = new SetOnce<>();

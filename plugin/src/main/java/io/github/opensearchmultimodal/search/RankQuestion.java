@@ -21,6 +21,11 @@ record RankQuestion(
     String preference,
     OnFailure onFailure
 ) {
+    /** About how many bytes the question has. */
+    long bytes() {
+        return (text == null ? 0 : text.length()) + (image == null ? 0 : image.length());
+    }
+
     byte[] json(long deadlineMillis) throws IOException {
         ByteArrayOutputStream out = new ByteArrayOutputStream();
         try (XContentBuilder json = XContentFactory.jsonBuilder(out)) {
