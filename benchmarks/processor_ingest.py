@@ -84,7 +84,7 @@ def joined(heap: str) -> Iterator[Cluster]:
     with EmbeddedServer(
         folder / "data",
         heap=heap,
-        settings={"multimodal.service.url": url, "multimodal.service.encode_timeout": "120s"},
+        settings={"multimodal.service.url": url},
         keystore={"multimodal.service.token": TOKEN},
     ) as server:
         command = [

@@ -2,10 +2,11 @@
 
 Clients send documents in bulks without pause and repeat what was answered with 429 or 5xx, as bulk clients
 do. For so many seconds the service (a scriptable stand-in, since a real one cannot be told to hang or to lie)
-is killed, hangs, is slow, answers garbage, or answers 429; then it is healthy again, and the clients finish.
-Counted: documents that were sent, that are there in the end, that are there without their vectors, at any
-time; how often a bulk item had to be repeated; the slowest answer of ``_cluster/health``; the threads;
-and the heap's floor (the least of the last third of the samples) beside the one of a healthy service.
+is killed, hangs, is slow, answers garbage, a little or 60 MiB of it, or answers 429; then it is healthy,
+and the clients finish. Counted: documents that were sent, that are there in the end, that are there without
+their vectors, at any time; how often a bulk item had to be repeated; the slowest answer of
+``_cluster/health``; the threads; and the heap's floor (the least of the last third of the samples) beside the
+one of a healthy service. The exit code is 1 where a document was lost, or there without its vectors.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def main() -> None:
         print(common.machine())
         bridge.pipeline("encode")
         rows = []
-        for name in ("healthy", "killed", "hung", "slow", "garbage", "429"):
+        for name in ("healthy", "killed", "hung", "slow", "garbage", "large garbage", "429"):
             common.say(f"{name} for {arguments.seconds:.0f} s …")
             rows.append(fault(bridge, name, arguments.seconds, arguments.clients))
     header = ["service", "documents", "there", "without vectors", "items repeated", "slowest health ms"]
@@ -83,6 +84,8 @@ def main() -> None:
         f"\n### {arguments.seconds:.0f} s of each fault, {arguments.clients} clients\n\n"
         + common.table([*header, "threads, most", "heap floor MiB"], rows)
     )
+    if any(f"**{sent}**" != there or bare for _, sent, there, bare, *_ in rows):
+        raise SystemExit(1)
 
 
 def fault(bridge: Bridge, name: str, seconds: float, clients: int) -> list[object]:
@@ -92,10 +95,12 @@ def fault(bridge: Bridge, name: str, seconds: float, clients: int) -> list[objec
     watcher = threading.Thread(target=look, args=(bridge, watch, done))
     watcher.start()
     service = bridge.service
+    large = b" " * (60 * MEBIBYTE) if name == "large garbage" else b""
     behaviours: dict[str, Callable] = {
         "hung": service.hang,
         "slow": service.slow(1.0),
         "garbage": lambda _: Answer(b"<html>it works</html>"),
+        "large garbage": lambda _: Answer(large),
         "429": lambda _: Answer({"error": {"type": "busy", "reason": "busy"}}, 429),
     }
     if name == "killed":

@@ -72,6 +72,7 @@ def bridge(bridge_server: Bridge) -> Iterator[Bridge]:
         service__encode_timeout="2s",
         service__max_retry_time="6s",
         service__max_in_flight=4,
+        service__max_encode_in_flight=4,
         service__max_queue=None,
         service__max_request_size=None,
         service__max_response_size=None,

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from bridge import FIELDS, TOKEN, Bridge
-from faulty_service import REFUSED, Answer, Call, answer_encode, vector
+from faulty_service import REFUSED, Answer, Call, FaultyService, answer_encode, vector
 
 EXAMPLES = Path(__file__).parents[2] / "ingest" / "pipelines"
 IMAGE = base64.b64encode(b"\x89PNG a picture").decode()
@@ -49,6 +49,7 @@ def test_fills_the_fields_that_the_index_describes(encoding: Bridge) -> None:
     assert "image" not in found["b"]
     (call,) = encoding.service.calls
     assert call.path == "/v1/encode"
+    assert call.body.pop("deadline_ms") == 2_000
     assert call.body == {
         "fields": FIELDS,
         "task": "passage",
@@ -73,6 +74,99 @@ def test_a_batch_with_many_bytes_goes_in_parts(encoding: Bridge) -> None:
     encoding.bulk("t-pages", {f"d{i}": {"text": f"{i}" * 400} for i in range(6)})
     assert sorted(len(call.body["inputs"]) for call in encoding.service.calls) == [2, 2, 2]
     assert len(encoding.sources("t-pages")) == 6
+
+
+def test_long_texts_go_in_calls_that_the_service_takes(encoding: Bridge) -> None:
+    items = encoding.bulk("t-pages", {f"d{i}": {"text": "a" * 90_000} for i in range(12)})
+    assert {item["status"] for item in items.values()} == {201}
+    sizes = [sum(len(one["text"]) for one in call.body["inputs"]) for call in encoding.service.calls]
+    assert sorted(sizes) == [90_000 * 2, 90_000 * 5, 90_000 * 5]
+
+
+def test_a_large_batch_goes_in_calls_that_the_service_takes(bridge: Bridge) -> None:
+    bridge.pipeline("encode", batch_size=1_024)
+    bridge.create("t-pages", settings={"default_pipeline": "encode"})
+    items = bridge.bulk("t-pages", documents(600))
+    assert {item["status"] for item in items.values()} == {201}
+    assert sorted(len(call.body["inputs"]) for call in bridge.service.calls) == [600 - 2 * 256, 256, 256]
+
+
+def test_what_is_too_large_together_is_sent_apart(encoding: Bridge) -> None:
+    def small_calls_only(call: Call) -> Answer:
+        texts = [one["text"] for one in call.body["inputs"]]
+        if len(texts) > 3 or "huge" in texts:
+            error = {"error": {"type": "too_large", "reason": "inputs: over the limit"}}
+            return Answer(error, 413)
+        return answer_encode(call)
+
+    with encoding.service.behaving(small_calls_only):
+        items = encoding.bulk("t-pages", {**documents(20), "huge": {"text": "huge"}})
+    assert {key for key, item in items.items() if item["status"] != 201} == {"huge"}
+    assert items["huge"]["status"] == 400
+    assert "over the limit" in str(items["huge"]["error"])
+    found = encoding.sources("t-pages")
+    assert {key: source["dense"] for key, source in found.items()} == {
+        key: pytest.approx(vector(document["text"])) for key, document in documents(20).items()
+    }
+
+
+def one_call_at_a_time(service: FaultyService, seconds: float) -> Any:
+    """Encode as the service does: a second call waits for the first."""
+    place = threading.Lock()
+
+    def behave(call: Call) -> Answer:
+        with place:
+            time.sleep(seconds)
+            return service.answer(call)
+
+    return behave
+
+
+def test_a_bulk_of_many_batches_is_written(encoding: Bridge) -> None:
+    encoding.configure(service__max_encode_in_flight=None, service__encode_timeout="3s")
+    with encoding.service.behaving(one_call_at_a_time(encoding.service, 1.0)):
+        items = encoding.bulk("t-pages", documents(5 * 32))
+    assert {item["status"] for item in items.values()} == {201}
+    assert len(encoding.service.calls) == 5, "none took too long"
+
+
+def test_of_a_bulk_that_takes_too_long_the_rest_is_to_come_again(encoding: Bridge) -> None:
+    encoding.configure(
+        service__max_encode_in_flight=None, service__encode_timeout="10s", service__max_retry_time="2s"
+    )
+    left = documents(8 * 32)
+    with encoding.service.behaving(one_call_at_a_time(encoding.service, 1.0)):
+        items = encoding.bulk("t-pages", left)
+        assert {item["status"] for item in items.values()} == {201, 429}
+        while left:
+            left = {key: left[key] for key, item in items.items() if item["status"] == 429}
+            items = encoding.bulk("t-pages", left) if left else {}
+    assert all("dense" in source for source in encoding.sources("t-pages").values())
+    assert len(encoding.sources("t-pages")) == 8 * 32
+    assert len(encoding.service.calls) == 8, "nothing was encoded twice"
+
+
+def test_an_attempt_that_takes_too_long_is_repeated(encoding: Bridge) -> None:
+    encoding.configure(service__encode_timeout="1s")
+    with encoding.service.behaving(encoding.service.first(1, encoding.service.hang)):
+        assert encoding.ask("PUT", "/t-pages/_doc/1", {"text": "alpha"}).status == 201
+    assert [call.body["deadline_ms"] for call in encoding.service.calls] == [1_000, 1_000]
+
+
+def test_an_image_field_that_no_vectors_are_made_of_is_left_alone(bridge: Bridge) -> None:
+    bridge.pipeline("encode")
+    bridge.create("t-pages", fields={"dense": FIELDS["dense"]}, settings={"default_pipeline": "encode"})
+    given = {"1": {"text": "alpha", "image": IMAGE}, "2": {"text": " ", "image": IMAGE}}
+    given["3"] = {"text": "alpha", "colour": "https://example.org/a.png"}
+    bridge.bulk("t-pages", given)
+    assert {key: source.get("image") for key, source in bridge.sources("t-pages").items()} == {
+        "1": IMAGE,
+        "2": IMAGE,
+        "3": None,
+    }
+    bridge.pipeline("encode", image_field="colour")
+    bridge.bulk("t-pages", {"4": given["3"]})
+    assert bridge.sources("t-pages")["4"]["colour"] == "https://example.org/a.png"
 
 
 def test_one_bulk_may_go_to_several_indices(bridge: Bridge) -> None:
@@ -469,7 +563,7 @@ def test_a_slow_service_gets_no_more_than_it_may(encoding: Bridge) -> None:
 
 
 def test_a_full_queue_rejects_like_any_other(encoding: Bridge) -> None:
-    encoding.configure(service__max_in_flight=1, service__max_queue=2)
+    encoding.configure(service__max_encode_in_flight=1, service__max_queue=2)
     with encoding.service.behaving(encoding.service.slow(0.5)):
         items = encoding.bulk("t-pages", documents(320))
     statuses = [item["status"] for item in items.values()]

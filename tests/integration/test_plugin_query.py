@@ -191,6 +191,16 @@ def test_filters_around_the_clause_go_to_the_service(pages: Bridge) -> None:
     assert "multimodal" not in sent
 
 
+def test_equal_clauses_each_have_the_filters_around_them(pages: Bridge) -> None:
+    def branch(colour: str) -> dict[str, Any]:
+        return {"bool": {"must": [clause()], "filter": [{"term": {"colour": colour}}]}}
+
+    reply = ask(pages, {"bool": {"should": [branch("green"), branch("blue")]}})
+    assert reply.ids == ["d7", "d2", "d11", "d4"]
+    sent = [json.dumps(call.body["filter"]) for call in pages.service.calls]
+    assert sorted(("green" in one, "blue" in one) for one in sent) == [(False, True), (True, False)]
+
+
 def test_beside_other_queries(pages: Bridge) -> None:
     ranked = clause()
     for query in (
@@ -273,6 +283,9 @@ def test_equal_clauses_make_one_call(pages: Bridge) -> None:
     only_call(pages)
 
 
+NOT_PLAIN = "[multimodal]: [filter] takes no [multimodal] and no [wrapper] query"
+
+
 @pytest.mark.parametrize(
     ("query", "reason"),
     [
@@ -282,6 +295,8 @@ def test_equal_clauses_make_one_call(pages: Bridge) -> None:
         ({"query_text": "a", "on_failure": "hope"}, "[multimodal]: [on_failure] must be error or bm25"),
         ({"query_image": "AAAA", "on_failure": "bm25"}, "[multimodal]: [on_failure] bm25 needs [query_text]"),
         ({"query_text": "a", "url": "http://elsewhere"}, "[multimodal] does not take [url] as VALUE_STRING"),
+        ({"query_text": "a", "filter": {"bool": {"must": [clause()]}}}, NOT_PLAIN),
+        ({"query_text": "a", "filter": {"wrapper": {"query": "eyJtYXRjaF9hbGwiOnt9fQ=="}}}, NOT_PLAIN),
         ({"query_text": ["a"]}, "[multimodal] does not take [query_text] as START_ARRAY"),
     ],
 )
@@ -290,6 +305,23 @@ def test_a_wrong_clause_is_refused(pages: Bridge, query: dict[str, Any], reason:
     assert reply.status == 400
     assert reply.reason == reason
     assert not pages.service.calls
+
+
+def test_an_image_is_bounded_as_those_of_documents_are(pages: Bridge) -> None:
+    pages.configure(ingest__max_image_size="1kb")
+    reply = ask(pages, {"multimodal": {"query_image": "A" * 2_000}})
+    assert reply.status == 400
+    assert reply.reason == (
+        "[multimodal]: [query_image] has about 1500 bytes, more than 1kb, "
+        "the limit of [multimodal.ingest.max_image_size]"
+    )
+    assert not pages.service.calls
+
+
+def test_the_service_is_told_that_bm25_will_do(pages: Bridge) -> None:
+    ask(pages, clause(on_failure="bm25"))
+    ask(pages, clause(on_failure="error"))
+    assert [call.body.get("on_failure") for call in pages.service.calls] == ["bm25", None]
 
 
 def test_what_it_becomes_cannot_be_asked_for(pages: Bridge) -> None:
@@ -463,6 +495,11 @@ def test_dashboards_requests_are_answered(bar: Bridge, name: str) -> None:
 
 SEARCHES = {
     "words": {"query": {"match": {"text": "the budget"}}},
+    "words, best first": {"sort": ["_score"], "query": {"match": {"text": "the budget"}}},
+    "words, best first, then newest": {
+        "sort": ["_score", {"when": "desc"}],
+        "query": {"match": {"text": "the budget"}},
+    },
     "words, the long way": {"query": {"bool": {"must": [{"query_string": {"query": "the budget?"}}]}}},
 }
 
@@ -493,6 +530,16 @@ UNTOUCHED = {
     "no query": {"aggs": {"colours": {"terms": {"field": "colour"}}}},
     "no hits": {"size": 0, "query": {"match": {"text": "budget"}}},
     "index order": {"sort": ["_doc"], "query": {"match": {"text": "budget"}}},
+    "oldest first": {"sort": [{"when": "asc"}], "query": {"match": {"text": "budget"}}},
+    "newest first, with a tie-breaker": {
+        "sort": [{"when": "desc"}, {"colour": "asc"}],
+        "query": {"match": {"text": "budget"}},
+    },
+    "another order": {
+        "sort": [{"colour": "asc"}, {"when": "asc"}],
+        "query": {"match": {"text": "budget"}},
+    },
+    "worst first": {"sort": [{"_score": "asc"}, {"when": "asc"}], "query": {"match": {"text": "budget"}}},
     "a lowest score": {"min_score": 0.001, "query": {"match": {"text": "budget"}}},
     "a slice of others": {
         "query": {"match": {"text": "budget"}},
@@ -569,8 +616,37 @@ def test_pages_of_a_search_sorted_by_date(bar: Bridge) -> None:
     dates = bar.ask("POST", "/t-pages/_search", {**body, "search_after": after[1:]})
     assert dates.ids == ["d1", "d0"]
     assert len(bar.service.calls) == 2
-    oldest_first = bar.ask("POST", "/t-pages/_search", {**body, "sort": [{"when": "asc"}], "size": 5})
-    assert oldest_first.ids == ["d0", "d2", "d4", "d7", "d11"]
+
+
+@pytest.mark.parametrize("sort", [["_score", {"when": "asc"}], [{"when": "desc"}]])
+def test_what_reads_a_point_in_time_gets_every_match(bar: Bridge, sort: Any) -> None:
+    pit = bar.done("POST", "/t-pages/_search/point_in_time?keep_alive=1m")["pit_id"]
+    body = {"pit": {"id": pit}, "size": 5, "query": {"match": {"text": "budget"}}, "sort": sort}
+    seen: list[str] = []
+    page = bar.done("POST", "/_search?search_pipeline=bar", body)["hits"]["hits"]
+    while page:
+        seen += [each["_id"] for each in page]
+        after = {**body, "search_after": page[-1]["sort"]}
+        page = bar.done("POST", "/_search?search_pipeline=bar", after)["hits"]["hits"]
+    bar.done("DELETE", "/_search/point_in_time", {"pit_id": [pit]})
+    assert sorted(seen) == sorted(f"d{i}" for i in range(COUNT))
+    assert not bar.service.calls
+
+
+def test_an_export_by_search_after_gets_every_match(bar: Bridge) -> None:
+    body: dict[str, Any] = {
+        "size": 5,
+        "query": {"match": {"text": "budget"}},
+        "sort": [{"colour": "asc"}, {"when": "asc"}],
+    }
+    seen: list[str] = []
+    page = bar.done("POST", "/t-pages/_search", body)["hits"]["hits"]
+    while page:
+        seen += [each["_id"] for each in page]
+        after = {**body, "search_after": page[-1]["sort"]}
+        page = bar.done("POST", "/t-pages/_search", after)["hits"]["hits"]
+    assert sorted(seen) == sorted(f"d{i}" for i in range(COUNT))
+    assert not bar.service.calls
 
 
 def test_options_of_the_processor(pages: Bridge) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import tiny_index
 from homes import Recorder
@@ -45,11 +46,10 @@ class Two:
     nodes: tuple[EmbeddedServer, EmbeddedServer]
     port: int
 
-    def serve(self) -> Any:
+    def serve(self, **environment: str) -> Any:
         """Run the service where the nodes look for it."""
-        return serving(
-            "--url", self.nodes[0].url, "--port", str(self.port), environment={"OSMM_SERVICE_TOKEN": TOKEN}
-        )
+        environment["OSMM_SERVICE_TOKEN"] = TOKEN
+        return serving("--url", self.nodes[0].url, "--port", str(self.port), environment=environment)
 
     @property
     def http(self) -> tuple[Http, Http]:
@@ -247,3 +247,25 @@ def test_nothing_is_lost_while_service_and_a_node_come_and_go(two: Two, running:
         two.nodes[1].stop()
         after = ranking(first.hits(ENCODED, {**clause(k=30, profile="dense"), "size": 30}))
         assert after == pytest.approx(before)
+
+
+def test_a_query_that_cannot_be_encoded_comes_degraded(
+    two: Two, running: Running, home: Path, tmp_path: Path
+) -> None:
+    """Runs last too: another service stands where the first one was."""
+    if running.process.poll() is None:
+        running.stop()
+    broken = tmp_path / "home"
+    shutil.copytree(home, broken)
+    for model in (tiny_index.DENSE, tiny_index.TOKENS):
+        (broken / "artifacts" / model / "model.onnx").write_bytes(b"no model")
+    with two.serve(OSMM_HOME=str(broken)) as service:
+        url = f"{two.nodes[0].url}/{ENCODED}/_search"
+        assert httpx.post(url, json=clause(profile="dense"), timeout=60).status_code == 502
+        answer = httpx.post(url, json=clause(profile="dense", on_failure="bm25"), timeout=60)
+        assert answer.status_code == 200
+        assert answer.headers["warning"].startswith("299 ")
+        assert "answered with less than its profile: bm25" in answer.headers["warning"]
+        assert answer.json()["hits"]["hits"]
+        metrics = service.client.get("/metrics", headers={"X-Multimodal-Token": TOKEN}).text
+        assert "osmm_degraded_total 1.0" in metrics

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -55,7 +56,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
                     "multimodal.service.ssl.certificate_authorities": ["service/ca.pem"],
                     "multimodal.service.max_retry_time": "1s",
                 },
-                keystore={"multimodal.service.token": "first"},
+                keystore={"multimodal.service.token": "first-token-0123"},
                 config_files={"service/ca.pem": pem},
             ) as server,
         ):
@@ -78,23 +79,34 @@ def test_a_trusted_service_is_called(secured: Secured) -> None:
     bridge = secured.bridge
     assert bridge.service.url.startswith("https://")
     assert bridge.ask("PUT", "/t-pages/_doc/1", {"text": "alpha"}).status == 201
-    assert bridge.service.calls[-1].headers["x-multimodal-token"] == "first"
+    assert bridge.service.calls[-1].headers["x-multimodal-token"] == "first-token-0123"
 
 
-def test_the_token_can_be_changed_while_the_node_runs(secured: Secured) -> None:
-    bridge = secured.bridge
+def reload(bridge: Bridge, token: str) -> dict[str, Any]:
+    """Put a token into the keystore and have the node read it; return what the node says."""
     state = read_state(bridge.server.data)
     assert state is not None
     config = bridge.server.data / "config"
-    secrets = {"multimodal.service.token": "second"}
+    secrets = {"multimodal.service.token": token}
     write_keystore(Path(state.distribution), config, find_java(), secrets)
     server_user().own(config)
     for path in (config, *config.rglob("*")):
         shutil.chown(path, server_user().uid or -1)
-    (node,) = bridge.done("POST", "/_nodes/reload_secure_settings", {})["nodes"].values()
-    assert "reload_exception" not in node
+    found: dict[str, Any]
+    (found,) = bridge.done("POST", "/_nodes/reload_secure_settings", {})["nodes"].values()
+    return found
+
+
+def test_the_token_can_be_changed_while_the_node_runs(secured: Secured) -> None:
+    bridge = secured.bridge
+    assert "reload_exception" not in reload(bridge, "second-token-0123")
     assert bridge.ask("PUT", "/t-pages/_doc/2", {"text": "alpha"}).status == 201
-    assert bridge.service.calls[-1].headers["x-multimodal-token"] == "second"
+    assert bridge.service.calls[-1].headers["x-multimodal-token"] == "second-token-0123"
+    told = reload(bridge, "unmistakable secret")["reload_exception"]
+    assert "takes only ASCII letters, digits and signs" in str(told)
+    assert "unmistakable" not in str(told)
+    assert bridge.ask("PUT", "/t-pages/_doc/2", {"text": "alpha"}).status == 200
+    assert bridge.service.calls[-1].headers["x-multimodal-token"] == "second-token-0123"
 
 
 @pytest.mark.parametrize("fault", ["another authority", "another name"])

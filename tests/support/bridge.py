@@ -11,7 +11,7 @@ from faulty_service import FaultyService
 
 from opensearch_multimodal.server import EmbeddedServer
 
-TOKEN = "sesame"
+TOKEN = "open-sesame-0123"
 FIELDS = {
     "dense": {"model": "words", "input": "text", "fingerprint": "f1"},
     "tokens": {"model": "tokens", "input": "text", "encoding": "int8", "fingerprint": "f2"},

@@ -86,6 +86,13 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="Searches at a time, per worker.",
 )
 @click.option(
+    "--encode-seconds",
+    default=3_600.0,
+    show_default=True,
+    type=click.FloatRange(1, 3_600),
+    help="Longest deadline of an encode call. It is 60 s where the call names none.",
+)
+@click.option(
     "--queue",
     default=128,
     show_default=True,
@@ -131,6 +138,7 @@ def serve(
     max_pixels: int,
     max_k: int,
     search_threads: int,
+    encode_seconds: float,
     queue: int,
     drain: float,
     grace: float,
@@ -190,6 +198,7 @@ def serve(
             pixels=max_pixels,
             k=max_k,
             search_threads=search_threads,
+            encode_seconds=encode_seconds,
             queue=queue,
         ),
         drain_seconds=drain,

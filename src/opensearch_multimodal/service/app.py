@@ -41,6 +41,7 @@ _HEAVY_BODY = 256 * 1024
 _OPEN = frozenset({"/health/live", "/health/ready"})
 _JSON = orjson.OPT_SERIALIZE_NUMPY
 _GONE = 499
+_ENCODE_DEADLINE_MS = 60_000
 _log = logging.getLogger("opensearch_multimodal.service")
 
 
@@ -86,7 +87,7 @@ class Service:
         asked = await self._read(request, "encode")
         assert isinstance(asked, EncodeFields | EncodeModel)  # noqa: S101 - parse gives these for the route
         self.encoding.check(asked)
-        job = _job(asked.deadline_ms, self.settings.limits.encode_seconds)
+        job = _job(asked.deadline_ms or _ENCODE_DEADLINE_MS, self.settings.limits.encode_seconds)
         lane = self.query_lane if asked.task == "query" else self.passage_lane
         answer = await lane.run(lambda: _dump(self.encoding.run(asked, job)), job, partial(_gone, request))
         self.metrics.stages("encode", job.timings_ms)

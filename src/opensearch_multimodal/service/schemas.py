@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from .filters import check_plain
 from .refusal import Refusal
 
 __all__ = [
@@ -252,6 +253,7 @@ def parse(route: str, body: bytes) -> EncodeFields | EncodeModel | RankRequest:
         raise _invalid(f"{where}: {first['msg']}") from None
     for name in ("fields", "filter", "overrides"):
         check_depth(name, getattr(request, name, None))
+    check_plain("filter", getattr(request, "filter", None))
     return request
 
 

@@ -46,7 +46,7 @@ class ServiceLimits:
         pixels: pixels of one image, known before it is decoded.
         k: results of a search.
         search_seconds: the longest deadline of a search.
-        encode_seconds: the longest deadline of an encode call, and its default.
+        encode_seconds: the longest deadline of an encode call.
         search_threads: searches that run at a time.
         query_threads: encode calls of queries that run at a time; passages run one call at a time.
         queue: calls that wait in each lane; more are answered with 429.
@@ -61,7 +61,7 @@ class ServiceLimits:
     pixels: int = 50_000_000
     k: int = 2_000
     search_seconds: float = 30.0
-    encode_seconds: float = 60.0
+    encode_seconds: float = 3_600.0
     search_threads: int = 8
     query_threads: int = 2
     queue: int = 128

@@ -18,6 +18,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 from starlette.testclient import TestClient
 
 from opensearch_multimodal.service import ClusterAccess, ServiceLimits, ServiceSettings
+from opensearch_multimodal.service.encoding import EncodeService
+from opensearch_multimodal.service.lanes import Job
 
 Start = Callable[..., TestClient]
 
@@ -243,6 +245,50 @@ def test_no_encode_call_makes_the_service_fail(client: TestClient, call: Any) ->
 def test_no_question_makes_the_service_fail(unreachable: TestClient, question: Any) -> None:
     answer = unreachable.post("/v1/rank", content=json.dumps(question))
     assert answer.status_code in (400, 502), answer.text
+
+
+@pytest.mark.parametrize(
+    "clause",
+    [
+        {"multimodal": {"query_text": "alpha"}},
+        {"wrapper": {"query": "e30="}},
+        {"bool": {"filter": [{"nested": {"path": "a", "query": {"multimodal_ranked_documents": {}}}}]}},
+        {"knn": {"dense": {"vector": [1], "filter": {"multimodal": {"query_text": "alpha"}}}}},
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/rank", "/v1/search"])
+def test_a_filter_that_would_ask_this_service_again_is_refused(
+    unreachable: TestClient, path: str, clause: dict[str, Any]
+) -> None:
+    answer = unreachable.post(path, json={"indices": ["a"], "query_text": "alpha", "filter": clause})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["reason"].endswith("cannot be part of it")
+    assert answer.json()["error"]["reason"].startswith("filter: a query '")
+
+
+def test_fields_may_have_the_names_of_queries(unreachable: TestClient) -> None:
+    clause = {"bool": {"filter": [{"match": {"wrapper": {"query": "a"}}}, {"term": {"multimodal": "b"}}]}}
+    question = {"indices": ["a"], "query_text": "alpha", "filter": clause}
+    assert unreachable.post("/v1/rank", json=question).status_code == 502, "it went on to the cluster"
+
+
+@pytest.mark.parametrize(
+    ("asked", "most", "given"), [(None, 3_600, 60), (None, 30, 30), (900_000, 3_600, 900), (900_000, 60, 60)]
+)
+def test_how_long_an_encode_call_may_take(
+    start: Start, monkeypatch: pytest.MonkeyPatch, asked: int | None, most: float, given: float
+) -> None:
+    seen: list[float] = []
+    run = EncodeService.run
+
+    def look(self: EncodeService, request: Any, job: Job) -> Any:
+        seen.append(job.deadline - job.started)
+        return run(self, request, job)
+
+    monkeypatch.setattr(EncodeService, "run", look)
+    client = start(limits=ServiceLimits(encode_seconds=most))
+    assert client.post("/v1/encode", json={**encode("alpha"), "deadline_ms": asked}).status_code == 200
+    assert seen == pytest.approx([given])
 
 
 @pytest.fixture

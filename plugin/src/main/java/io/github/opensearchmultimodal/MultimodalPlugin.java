@@ -102,7 +102,7 @@ public final class MultimodalPlugin extends Plugin
         Settings settings = environment.settings();
         client.set(new ServiceClient(settings, clusterService.getClusterSettings(), environment.configDir(), threadPool));
         limits.set(new Limits(settings, clusterService.getClusterSettings()));
-        ranker.set(new Ranker(client.get(), threadPool.getThreadContext()));
+        ranker.set(new Ranker(client.get(), threadPool.getThreadContext(), limits.get()));
         cluster.set(clusterService);
         indexNames.set(indexNameExpressionResolver);
         return List.of(client.get());

@@ -1,5 +1,6 @@
 package io.github.opensearchmultimodal.ingest;
 
+import io.github.opensearchmultimodal.service.Reason;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -36,7 +37,7 @@ record EncodeAnswer(Map<String, Object> values, String error) {
         if (result instanceof Map<?, ?> map) {
             if (map.get("error") instanceof Map<?, ?> error) {
                 Object reason = error.get("reason");
-                return new EncodeAnswer(Map.of(), reason instanceof String said ? said : "it cannot be encoded");
+                return new EncodeAnswer(Map.of(), reason instanceof String said ? Reason.plain(said) : "it cannot be encoded");
             }
             if (map.get("values") instanceof Map<?, ?> values) {
                 return new EncodeAnswer(checked(values, fields), null);

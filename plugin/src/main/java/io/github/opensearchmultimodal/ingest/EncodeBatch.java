@@ -1,5 +1,6 @@
 package io.github.opensearchmultimodal.ingest;
 
+import io.github.opensearchmultimodal.service.InputTooLargeException;
 import io.github.opensearchmultimodal.service.ServiceCall;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -16,9 +17,14 @@ import org.opensearch.ingest.IngestDocumentWrapper;
 
 /** Documents of one index that go to the service in one call, and what becomes of them. */
 final class EncodeBatch {
+    /** What the service takes in one call unless it is told otherwise. */
+    static final int MAX_INPUTS = 256;
+    static final int MAX_CHARACTERS = 500_000;
+
     private final VectorFields fields;
     private final List<IngestDocumentWrapper> documents = new ArrayList<>();
     private final List<EncodeInput> inputs = new ArrayList<>();
+    private long characters;
     private long bytes;
 
     EncodeBatch(VectorFields fields) {
@@ -29,24 +35,41 @@ final class EncodeBatch {
         return fields;
     }
 
-    boolean hasRoomFor(EncodeInput input, long limit) {
-        return inputs.isEmpty() || bytes + input.bytes() <= limit;
+    /** Whether the input can go in the same call; a larger one goes alone. */
+    boolean hasRoomFor(EncodeInput input, long maxBytes) {
+        boolean fits = bytes + input.bytes() <= maxBytes && characters + input.characters() <= MAX_CHARACTERS;
+        return inputs.isEmpty() || fits && inputs.size() < MAX_INPUTS;
+    }
+
+    int size() {
+        return inputs.size();
+    }
+
+    /** Returns two batches with the same documents. */
+    List<EncodeBatch> halves() {
+        List<EncodeBatch> halves = List.of(new EncodeBatch(fields), new EncodeBatch(fields));
+        for (int i = 0; i < inputs.size(); i++) {
+            halves.get(i < inputs.size() / 2 ? 0 : 1).add(documents.get(i), inputs.get(i));
+        }
+        return halves;
     }
 
     void add(IngestDocumentWrapper document, EncodeInput input) {
         documents.add(document);
         inputs.add(input);
+        characters += input.characters();
         bytes += input.bytes();
     }
 
     ServiceCall call(TimeValue timeout) {
-        return new ServiceCall(ServiceCall.Kind.ENCODE, bytes, timeout, Map.of(), left -> body());
+        return new ServiceCall(ServiceCall.Kind.ENCODE, bytes, timeout, Map.of(), this::body);
     }
 
-    private byte[] body() throws IOException {
+    private byte[] body(long deadlineMillis) throws IOException {
         ByteArrayOutputStream out = new ByteArrayOutputStream((int) Math.min(bytes + 1024, 1 << 26));
         try (XContentBuilder json = XContentFactory.jsonBuilder(out)) {
-            json.startObject().field("fields", fields.described()).field("task", "passage").startArray("inputs");
+            json.startObject().field("fields", fields.described()).field("task", "passage").field("deadline_ms", deadlineMillis);
+            json.startArray("inputs");
             for (EncodeInput input : inputs) {
                 json.map(input.json());
             }
@@ -80,15 +103,16 @@ final class EncodeBatch {
                 document.setFieldValue(name, value);
             }
         });
-        EncodeProcessor.dropImage(document, config);
+        EncodeProcessor.dropImage(document, fields, config);
     }
 
     /** Returns every document with the failure of the call. */
     List<IngestDocumentWrapper> fail(Exception failure) {
         Exception told = failure;
-        if (failure instanceof OpenSearchStatusException e && e.status() == RestStatus.CONFLICT) {
+        boolean conflict = failure instanceof OpenSearchStatusException e && e.status() == RestStatus.CONFLICT;
+        if (conflict || failure instanceof InputTooLargeException) {
             // As 409 a bulk client would take it for a version conflict, and a reindex that proceeds would drop the document.
-            told = new IllegalArgumentException(e.getMessage());
+            told = new IllegalArgumentException(failure.getMessage());
         }
         List<IngestDocumentWrapper> done = new ArrayList<>(documents.size());
         for (IngestDocumentWrapper document : documents) {

@@ -57,7 +57,7 @@ record EncodeConfig(
         } catch (IllegalArgumentException e) {
             throw newConfigurationException(type, tag, "timeout", "must be a time such as 30s");
         }
-        if (timeout.millis() < 10 || timeout.hours() > 1) {
+        if (timeout.millis() < 10 || timeout.millis() > 3_600_000) {
             throw newConfigurationException(type, tag, "timeout", "must be from 10ms to 1h");
         }
         return timeout;

@@ -13,9 +13,10 @@ import org.opensearch.ingest.IngestDocument;
  *
  * @param json the input as the service gets it
  * @param given the inputs that the document mentions, blank ones too: {@code text}, {@code image}
+ * @param characters how many characters its texts have
  * @param bytes about how many bytes it is
  */
-record EncodeInput(Map<String, Object> json, Set<String> given, long bytes) {
+record EncodeInput(Map<String, Object> json, Set<String> given, long characters, long bytes) {
     private static final Pattern URI = Pattern.compile("[A-Za-z][A-Za-z0-9+.-]*:.*", Pattern.DOTALL);
 
     /**
@@ -46,7 +47,8 @@ record EncodeInput(Map<String, Object> json, Set<String> given, long bytes) {
             }
         }
         long bytes = json.values().stream().mapToLong(value -> ((String) value).length()).sum();
-        return new EncodeInput(json, Set.copyOf(given), bytes);
+        long characters = bytes - (json.get("image") instanceof String image ? image.length() : 0);
+        return new EncodeInput(json, Set.copyOf(given), characters, bytes);
     }
 
     /** Whether there is anything that a model could read. */

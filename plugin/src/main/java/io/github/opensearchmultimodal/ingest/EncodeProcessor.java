@@ -2,6 +2,7 @@ package io.github.opensearchmultimodal.ingest;
 
 import static org.opensearch.ingest.ConfigurationUtils.newConfigurationException;
 
+import io.github.opensearchmultimodal.service.InputTooLargeException;
 import io.github.opensearchmultimodal.service.ServiceClient;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -91,11 +92,18 @@ public final class EncodeProcessor extends AbstractBatchingProcessor {
                 handler.accept(done);
             }
         };
-        ServiceClient client = dependencies.client().get();
-        batches.forEach(batch -> client.call(batch.call(config.timeout()), listener(batch, collect)));
+        batches.forEach(batch -> send(batch, missing, collect));
     }
 
-    private ActionListener<Map<String, Object>> listener(EncodeBatch batch, Consumer<List<IngestDocumentWrapper>> collect) {
+    private void send(EncodeBatch batch, AtomicInteger missing, Consumer<List<IngestDocumentWrapper>> collect) {
+        dependencies.client().get().call(batch.call(config.timeout()), listener(batch, missing, collect));
+    }
+
+    private ActionListener<Map<String, Object>> listener(
+        EncodeBatch batch,
+        AtomicInteger missing,
+        Consumer<List<IngestDocumentWrapper>> collect
+    ) {
         return new ActionListener<>() {
             @Override
             public void onResponse(Map<String, Object> answer) {
@@ -110,7 +118,12 @@ public final class EncodeProcessor extends AbstractBatchingProcessor {
 
             @Override
             public void onFailure(Exception failure) {
-                collect.accept(batch.fail(failure));
+                if (failure instanceof InputTooLargeException && batch.size() > 1) {
+                    missing.incrementAndGet();
+                    batch.halves().forEach(half -> send(half, missing, collect));
+                } else {
+                    collect.accept(batch.fail(failure));
+                }
             }
         };
     }
@@ -132,7 +145,7 @@ public final class EncodeProcessor extends AbstractBatchingProcessor {
                 EncodeInput input = EncodeInput.read(document, config, limits, fields.inputsUsed());
                 removeStale(document, fields, input);
                 if (input.worthSending() == false) {
-                    dropImage(document, config);
+                    dropImage(document, fields, config);
                     done.add(wrapper);
                     continue;
                 }
@@ -169,8 +182,9 @@ public final class EncodeProcessor extends AbstractBatchingProcessor {
         }
     }
 
-    static void dropImage(IngestDocument document, EncodeConfig config) {
-        if (config.keepImage() == false && document.hasField(config.imageField())) {
+    /** Removes the image once it has been encoded; where no vectors are made of images, the field is none of ours. */
+    static void dropImage(IngestDocument document, VectorFields fields, EncodeConfig config) {
+        if (config.keepImage() == false && fields.inputsUsed().contains("image") && document.hasField(config.imageField())) {
             document.removeField(config.imageField());
         }
     }

@@ -18,9 +18,9 @@ public final class IngestSettings {
         Property.Dynamic
     );
 
-    /** The longest text, its title included, in characters. */
+    /** The longest text, its title included, in characters; by default what the service takes. */
     public static final Setting<Integer> MAX_TEXT_LENGTH =
-        Setting.intSetting("multimodal.ingest.max_text_length", 1_000_000, 1, Property.NodeScope, Property.Dynamic);
+        Setting.intSetting("multimodal.ingest.max_text_length", 100_000, 1, Property.NodeScope, Property.Dynamic);
 
     private IngestSettings() {}
 

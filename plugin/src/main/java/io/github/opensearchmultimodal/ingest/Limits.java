@@ -33,7 +33,7 @@ public final class Limits {
     }
 
     /** The largest image, decoded. */
-    ByteSizeValue image() {
+    public ByteSizeValue image() {
         return image;
     }
 

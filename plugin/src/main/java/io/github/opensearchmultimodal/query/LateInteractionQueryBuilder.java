@@ -80,6 +80,7 @@ public final class LateInteractionQueryBuilder extends AbstractQueryBuilder<Late
     /** Reads a query that another node sent. */
     public LateInteractionQueryBuilder(StreamInput in) throws IOException {
         super(in);
+        MessageVersion.read(in, NAME);
         field = in.readString();
         vectors = new QueryVectors(in);
         query = in.readOptionalNamedWriteable(QueryBuilder.class);
@@ -111,6 +112,7 @@ public final class LateInteractionQueryBuilder extends AbstractQueryBuilder<Late
 
     @Override
     protected void doWriteTo(StreamOutput out) throws IOException {
+        MessageVersion.write(out);
         out.writeString(field);
         vectors.writeTo(out);
         out.writeOptionalNamedWriteable(query);

@@ -1,5 +1,6 @@
 package io.github.opensearchmultimodal.search;
 
+import io.github.opensearchmultimodal.query.MessageVersion;
 import java.io.IOException;
 import java.util.Arrays;
 import java.util.List;
@@ -62,6 +63,7 @@ public final class MultimodalQueryBuilder extends AbstractQueryBuilder<Multimoda
     /** Reads the query from another node. */
     public MultimodalQueryBuilder(StreamInput in, Supplier<Ranker> ranker) throws IOException {
         super(in);
+        MessageVersion.read(in, NAME);
         this.ranker = ranker;
         text = in.readOptionalString();
         image = in.readOptionalString();
@@ -138,6 +140,9 @@ public final class MultimodalQueryBuilder extends AbstractQueryBuilder<Multimoda
         if (onFailure == OnFailure.BM25 && (text == null || text.isBlank())) {
             throw new IllegalArgumentException("[" + NAME + "]: [on_failure] bm25 needs [query_text]");
         }
+        if (filter != null && PlainFilter.isPlain(filter) == false) {
+            throw new IllegalArgumentException("[" + NAME + "]: [filter] takes no [multimodal] and no [wrapper] query");
+        }
     }
 
     MultimodalQueryBuilder text(String value) {
@@ -179,6 +184,7 @@ public final class MultimodalQueryBuilder extends AbstractQueryBuilder<Multimoda
             return this;
         }
         SearchSourceBuilder source = search.getSearchRequest() instanceof SearchRequest request ? request.source() : null;
+        ranker.get().checkImage(image);
         RankQuestion question = question(search, source);
         boolean highlighted = source != null && source.highlighter() != null;
         SetOnce<QueryBuilder> answer = new SetOnce<>();
@@ -225,7 +231,7 @@ public final class MultimodalQueryBuilder extends AbstractQueryBuilder<Multimoda
         QueryBuilder around = source == null ? null : SurroundingFilters.around(source.query(), this).orElse(null);
         String preference = request instanceof SearchRequest searched ? searched.preference() : null;
         QueryBuilder both = SurroundingFilters.both(filter, around);
-        return new RankQuestion(indices, text, image, profile, depth(source), both, overrides, preference);
+        return new RankQuestion(indices, text, image, profile, depth(source), both, overrides, preference, onFailure);
     }
 
     private static List<String> indices(QueryCoordinatorContext search, IndicesRequest request, SearchSourceBuilder source) {
@@ -299,6 +305,7 @@ public final class MultimodalQueryBuilder extends AbstractQueryBuilder<Multimoda
         if (rewritten != null) {
             throw new IllegalStateException("[" + NAME + "] is being rewritten");
         }
+        MessageVersion.write(out);
         out.writeOptionalString(text);
         out.writeOptionalString(image);
         out.writeOptionalString(profile);

@@ -26,7 +26,8 @@ import org.opensearch.search.sort.SortOrder;
  * The search request processor {@code multimodal_query}: makes a {@code multimodal} clause of the words in a search bar.
  *
  * <p>As an index's default pipeline it also sees what is no search for the best documents: counts, scrolls, and with them
- * everything "by query". Those, and whatever it does not understand, pass unchanged.
+ * everything "by query"; points in time and other orders, by which all matches are read. Those, and whatever it does not
+ * understand, pass unchanged.
  */
 public final class QueryProcessor extends AbstractProcessor implements SearchRequestProcessor {
     /** The processor's name in a pipeline. */
@@ -34,7 +35,6 @@ public final class QueryProcessor extends AbstractProcessor implements SearchReq
 
     private static final int DEFAULT_K = 50;
     private static final int DEFAULT_SIZE = 10;
-    private static final Set<String> EXPORT_ORDER = Set.of("_doc", "_shard_doc");
 
     /**
      * What a pipeline says of one processor.
@@ -105,8 +105,9 @@ public final class QueryProcessor extends AbstractProcessor implements SearchReq
             return request;
         }
         Optional<TextClause> text = TextClause.find(source.query(), config.fields());
-        boolean byScore = config.byScore() && sortsByDate(request, source);
-        if (text.isEmpty() || byScore && continuesOtherSort(source)) {
+        boolean byDate = sortsByDate(request, source);
+        boolean byScore = config.byScore() && byDate;
+        if (text.isEmpty() || byDate == false && wantsTheBest(source) == false || byScore && continuesOtherSort(source)) {
             return request;
         }
         SearchSourceBuilder changed = source.shallowCopy();
@@ -114,7 +115,7 @@ public final class QueryProcessor extends AbstractProcessor implements SearchReq
             MultimodalQueryBuilder clause = new MultimodalQueryBuilder(ranker).text(text.get().words());
             return clause.profile(config.profile())
                 .k(Math.max(config.k(), page(source)))
-                .restrictedTo(filter)
+                .restrictedTo(PlainFilter.orNull(filter))
                 .onFailure(config.onFailure());
         }));
         if (byScore) {
@@ -135,24 +136,27 @@ public final class QueryProcessor extends AbstractProcessor implements SearchReq
             }
         }
         boolean plain = source.slice() == null
+            && source.pointInTimeBuilder() == null
             && source.minScore() == null
             && (source.rescores() == null || source.rescores().isEmpty());
-        return plain && source.size() != 0 && page(source) <= MultimodalQueryBuilder.MAX_K && exports(source) == false;
+        return plain && source.size() != 0 && page(source) <= MultimodalQueryBuilder.MAX_K;
     }
 
-    private static boolean exports(SearchSourceBuilder source) {
-        return source.sorts() != null
-            && source.sorts().stream().anyMatch(sort -> sort instanceof FieldSortBuilder f && EXPORT_ORDER.contains(f.getFieldName()))
-            && source.sorts().size() == 1;
+    /** Whether the best documents come first: in the order of their scores, or in none that the request names. */
+    private static boolean wantsTheBest(SearchSourceBuilder source) {
+        return source.sorts() == null
+            || source.sorts().isEmpty()
+            || source.sorts().get(0) instanceof ScoreSortBuilder first && first.order() == SortOrder.DESC;
     }
 
     private static int page(SearchSourceBuilder source) {
         return Math.max(source.from(), 0) + (source.size() < 0 ? DEFAULT_SIZE : source.size());
     }
 
+    /** Whether the newest come first, and nothing else orders them: with a tie-breaker somebody means to page through all. */
     private boolean sortsByDate(SearchRequest request, SearchSourceBuilder source) {
         return source.sorts() != null
-            && source.sorts().isEmpty() == false
+            && source.sorts().size() == 1
             && source.sorts().get(0) instanceof FieldSortBuilder first
             && first.order() == SortOrder.DESC
             && isDate.test(request, first.getFieldName());

@@ -18,8 +18,14 @@ record RankQuestion(
     int k,
     QueryBuilder filter,
     Map<String, Object> overrides,
-    String preference
+    String preference,
+    OnFailure onFailure
 ) {
+    /** About how many bytes the question has. */
+    long bytes() {
+        return (text == null ? 0 : text.length()) + (image == null ? 0 : image.length());
+    }
+
     byte[] json(long deadlineMillis) throws IOException {
         ByteArrayOutputStream out = new ByteArrayOutputStream();
         try (XContentBuilder json = XContentFactory.jsonBuilder(out)) {
@@ -28,6 +34,9 @@ record RankQuestion(
             field(json, "query_image", image);
             field(json, "profile", profile);
             field(json, "preference", preference);
+            if (onFailure != OnFailure.ERROR) {
+                json.field("on_failure", onFailure.written());
+            }
             if (overrides.isEmpty() == false) {
                 json.field("overrides", overrides);
             }

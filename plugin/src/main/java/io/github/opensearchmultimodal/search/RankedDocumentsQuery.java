@@ -20,7 +20,6 @@ import org.apache.lucene.search.ScoreMode;
 import org.apache.lucene.search.Scorer;
 import org.apache.lucene.search.ScorerSupplier;
 import org.apache.lucene.search.Weight;
-import org.apache.lucene.util.Bits;
 import org.apache.lucene.util.BytesRef;
 import org.opensearch.index.mapper.IdFieldMapper;
 
@@ -86,6 +85,7 @@ final class RankedDocumentsQuery extends Query {
             };
         }
 
+        /** Deleted documents are among them: which are deleted depends on the reader, and what is cached must not. */
         private List<Match> matches(LeafReaderContext leaf) throws IOException {
             List<Match> matches = new ArrayList<>();
             Terms terms = leaf.reader().terms(IdFieldMapper.NAME);
@@ -93,7 +93,6 @@ final class RankedDocumentsQuery extends Query {
                 return matches;
             }
             TermsEnum ids = terms.iterator();
-            Bits live = leaf.reader().getLiveDocs();
             PostingsEnum postings = null;
             for (Map.Entry<BytesRef, Float> entry : scores.entrySet()) {
                 if (ids.seekExact(entry.getKey()) == false) {
@@ -101,9 +100,7 @@ final class RankedDocumentsQuery extends Query {
                 }
                 postings = ids.postings(postings, PostingsEnum.NONE);
                 for (int doc = postings.nextDoc(); doc != DocIdSetIterator.NO_MORE_DOCS; doc = postings.nextDoc()) {
-                    if (live == null || live.get(doc)) {
-                        matches.add(new Match(doc, entry.getValue() * boost));
-                    }
+                    matches.add(new Match(doc, entry.getValue() * boost));
                 }
             }
             matches.sort(Comparator.comparingInt(Match::doc));

@@ -1,5 +1,6 @@
 package io.github.opensearchmultimodal.search;
 
+import io.github.opensearchmultimodal.query.MessageVersion;
 import java.io.IOException;
 import java.util.HashMap;
 import java.util.List;
@@ -33,6 +34,7 @@ public final class RankedDocumentsQueryBuilder extends AbstractQueryBuilder<Rank
     /** Reads the query from another node. */
     public RankedDocumentsQueryBuilder(StreamInput in) throws IOException {
         super(in);
+        MessageVersion.read(in, NAME);
         hits = in.readList(RankedHits.Hit::new);
     }
 
@@ -55,6 +57,7 @@ public final class RankedDocumentsQueryBuilder extends AbstractQueryBuilder<Rank
 
     @Override
     protected void doWriteTo(StreamOutput out) throws IOException {
+        MessageVersion.write(out);
         out.writeList(hits);
     }
 

@@ -1,5 +1,6 @@
 package io.github.opensearchmultimodal.search;
 
+import io.github.opensearchmultimodal.ingest.Limits;
 import io.github.opensearchmultimodal.service.ServiceCall;
 import io.github.opensearchmultimodal.service.ServiceClient;
 import java.util.HashMap;
@@ -18,6 +19,7 @@ public final class Ranker {
 
     private final ServiceClient client;
     private final ThreadContext threadContext;
+    private final Limits limits;
     /** The answers of searches that are being rewritten; a search's context is gone when it ends. */
     private final Map<QueryCoordinatorContext, Map<RankQuestion, CompletableFuture<RankedHits>>> asked = new WeakHashMap<>();
 
@@ -26,10 +28,27 @@ public final class Ranker {
      *
      * @param client calls the service
      * @param threadContext holds the headers of the request at work
+     * @param limits how large an image may be
      */
-    public Ranker(ServiceClient client, ThreadContext threadContext) {
+    public Ranker(ServiceClient client, ThreadContext threadContext, Limits limits) {
         this.client = client;
         this.threadContext = threadContext;
+        this.limits = limits;
+    }
+
+    /**
+     * Refuses an image that is larger than one of a document may be.
+     *
+     * @throws IllegalArgumentException naming the limit
+     */
+    void checkImage(String image) {
+        long bytes = image == null ? 0 : image.length() / 4 * 3L;
+        if (bytes > limits.image().getBytes()) {
+            throw new IllegalArgumentException(
+                "[multimodal]: [query_image] has about " + bytes + " bytes, more than " + limits.image()
+                    + ", the limit of [multimodal.ingest.max_image_size]"
+            );
+        }
     }
 
     void rank(QueryCoordinatorContext search, RankQuestion question, ActionListener<RankedHits> listener) {
@@ -56,6 +75,6 @@ public final class Ranker {
     private ServiceCall call(RankQuestion question) {
         String authorization = threadContext.getHeader(AUTHORIZATION);
         Map<String, String> headers = authorization == null ? Map.of() : Map.of(AUTHORIZATION, authorization);
-        return new ServiceCall(ServiceCall.Kind.RANK, 0, null, headers, question::json);
+        return new ServiceCall(ServiceCall.Kind.RANK, question.bytes(), null, headers, question::json);
     }
 }

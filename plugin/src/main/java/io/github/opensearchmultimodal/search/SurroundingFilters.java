@@ -3,11 +3,9 @@ package io.github.opensearchmultimodal.search;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
-import org.apache.lucene.search.BooleanClause.Occur;
 import org.opensearch.index.query.BoolQueryBuilder;
 import org.opensearch.index.query.ConstantScoreQueryBuilder;
 import org.opensearch.index.query.QueryBuilder;
-import org.opensearch.index.query.QueryBuilderVisitor;
 
 /**
  * Finds what the bool queries around a {@code multimodal} clause demand of every match, so that candidates are filtered
@@ -16,14 +14,21 @@ import org.opensearch.index.query.QueryBuilderVisitor;
 final class SurroundingFilters {
     private SurroundingFilters() {}
 
-    /** Returns the demands of everything around the clause; nothing where it is not found or nothing is demanded. */
+    /**
+     * Returns the demands of everything around the clause; nothing where it is not found or nothing is demanded. A clause from
+     * elsewhere in the search, such as a rescorer, counts as the equal one in the query, if there is exactly one.
+     */
     static Optional<QueryBuilder> around(QueryBuilder root, MultimodalQueryBuilder clause) {
-        List<BoolQueryBuilder> path = new ArrayList<>();
-        if (root == null || find(root, clause, path) == false) {
-            return Optional.empty();
+        List<Place> equal = new ArrayList<>();
+        if (root != null) {
+            collect(root, clause, List.of(), equal);
+        }
+        Optional<Place> place = equal.stream().filter(found -> found.clause() == clause).findFirst();
+        if (place.isEmpty() && equal.size() == 1) {
+            place = Optional.of(equal.get(0));
         }
         BoolQueryBuilder demands = new BoolQueryBuilder();
-        path.forEach(bool -> addDemands(bool, demands));
+        place.ifPresent(found -> found.path().forEach(bool -> addDemands(bool, demands)));
         return demands.hasClauses() ? Optional.of(demands) : Optional.empty();
     }
 
@@ -35,49 +40,30 @@ final class SurroundingFilters {
         return other == null ? one : new BoolQueryBuilder().filter(one).filter(other);
     }
 
-    private static boolean find(QueryBuilder at, MultimodalQueryBuilder clause, List<BoolQueryBuilder> path) {
+    private record Place(QueryBuilder clause, List<BoolQueryBuilder> path) {}
+
+    private static void collect(
+        QueryBuilder at,
+        MultimodalQueryBuilder clause,
+        List<BoolQueryBuilder> path,
+        List<Place> equal
+    ) {
         if (at.equals(clause)) {
-            return true;
-        }
-        if (at instanceof ConstantScoreQueryBuilder constant) {
-            return find(constant.innerQuery(), clause, path);
-        }
-        if (at instanceof BoolQueryBuilder bool) {
-            path.add(bool);
+            equal.add(new Place(at, path));
+        } else if (at instanceof ConstantScoreQueryBuilder constant) {
+            collect(constant.innerQuery(), clause, path, equal);
+        } else if (at instanceof BoolQueryBuilder bool) {
+            List<BoolQueryBuilder> deeper = new ArrayList<>(path);
+            deeper.add(bool);
             for (List<QueryBuilder> children : List.of(bool.must(), bool.filter(), bool.should())) {
-                for (QueryBuilder child : children) {
-                    if (find(child, clause, path)) {
-                        return true;
-                    }
-                }
+                children.forEach(child -> collect(child, clause, deeper, equal));
             }
-            path.remove(path.size() - 1);
         }
-        return false;
     }
 
     private static void addDemands(BoolQueryBuilder bool, BoolQueryBuilder demands) {
-        bool.must().stream().filter(SurroundingFilters::isPlain).forEach(demands::filter);
-        bool.filter().stream().filter(SurroundingFilters::isPlain).forEach(demands::filter);
-        bool.mustNot().stream().filter(SurroundingFilters::isPlain).forEach(demands::mustNot);
-    }
-
-    /** Whether a query can go to the service: one with our own queries in it would make the service call itself. */
-    private static boolean isPlain(QueryBuilder query) {
-        boolean[] plain = { true };
-        query.visit(new QueryBuilderVisitor() {
-            @Override
-            public void accept(QueryBuilder inner) {
-                if (inner instanceof MultimodalQueryBuilder || inner instanceof RankedDocumentsQueryBuilder) {
-                    plain[0] = false;
-                }
-            }
-
-            @Override
-            public QueryBuilderVisitor getChildVisitor(Occur occur) {
-                return this;
-            }
-        });
-        return plain[0];
+        bool.must().stream().filter(PlainFilter::isPlain).forEach(demands::filter);
+        bool.filter().stream().filter(PlainFilter::isPlain).forEach(demands::filter);
+        bool.mustNot().stream().filter(PlainFilter::isPlain).forEach(demands::mustNot);
     }
 }

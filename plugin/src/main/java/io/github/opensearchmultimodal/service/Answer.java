@@ -32,7 +32,6 @@ record Answer(int status, String protocol, String retryAfter, byte[] body) {
     static final String PROTOCOL = "1";
 
     private static final Set<Integer> WORTH_RETRYING = Set.of(429, 502, 503, 504);
-    private static final int MAX_REASON = 300;
 
     /** Whether the same call may succeed later. */
     boolean worthRetrying() {
@@ -79,7 +78,8 @@ record Answer(int status, String protocol, String retryAfter, byte[] body) {
     private OpenSearchStatusException failure() {
         String said = reason();
         return switch (status) {
-            case 400, 413 -> failure(RestStatus.BAD_REQUEST, "refused the input" + said);
+            case 400 -> failure(RestStatus.BAD_REQUEST, "refused the input" + said);
+            case 413 -> new InputTooLargeException("the multimodal service refused the input" + said);
             case 401 -> failure(RestStatus.UNAUTHORIZED, "did not accept the credentials" + said);
             case 403 -> failure(RestStatus.FORBIDDEN, "did not allow it" + said);
             case 409 -> failure(RestStatus.CONFLICT, "has another model than the index" + said);
@@ -118,8 +118,7 @@ record Answer(int status, String protocol, String retryAfter, byte[] body) {
         }
         try {
             if (object().get("error") instanceof Map<?, ?> error && error.get("reason") instanceof String reason) {
-                String plain = reason.replaceAll("\\p{Cntrl}", " ").strip();
-                return ": " + (plain.length() > MAX_REASON ? plain.substring(0, MAX_REASON) + "…" : plain);
+                return ": " + Reason.plain(reason);
             }
         } catch (IOException | RuntimeException e) {
             return "";

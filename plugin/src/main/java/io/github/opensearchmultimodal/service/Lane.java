@@ -5,10 +5,10 @@ import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
 import java.util.function.IntSupplier;
-import java.util.function.LongSupplier;
 
 /**
- * Lets a bounded number of calls, with a bounded number of bytes, be under way at once, and a bounded number wait.
+ * Lets a bounded number of calls, with a bounded number of bytes, be under way at once, and a bounded number wait. The
+ * bytes are counted together with those of other lanes and of answers.
  *
  * <p>Calls start in the order in which they came. One that waited too long is rejected when its turn comes. Nothing of a
  * call runs while the lane's lock is held.
@@ -31,27 +31,26 @@ final class Lane {
 
     private final IntSupplier maxInFlight;
     private final IntSupplier maxQueue;
-    private final LongSupplier maxBytes;
+    private final ByteBudget bytes;
     private final Deque<Call> waiting = new ArrayDeque<>();
     private int inFlight;
-    private long bytesInFlight;
 
-    Lane(IntSupplier maxInFlight, IntSupplier maxQueue, LongSupplier maxBytes) {
+    Lane(IntSupplier maxInFlight, IntSupplier maxQueue, ByteBudget bytes) {
         this.maxInFlight = maxInFlight;
         this.maxQueue = maxQueue;
-        this.maxBytes = maxBytes;
+        this.bytes = bytes;
     }
 
     /** Starts the call now or later, or rejects it. */
     void submit(Call call) {
         String reason = null;
         synchronized (this) {
-            if (waiting.isEmpty() && hasRoomFor(call)) {
-                take(call);
-            } else if (waiting.size() < maxQueue.getAsInt()) {
+            boolean taken = waiting.isEmpty() && takes(call);
+            if (taken == false && waiting.size() < maxQueue.getAsInt()) {
                 waiting.add(call);
                 return;
-            } else {
+            }
+            if (taken == false) {
                 reason = inFlight + " calls are under way and " + waiting.size() + " wait: try again later";
             }
         }
@@ -68,14 +67,13 @@ final class Lane {
         List<Call> expired = new ArrayList<>();
         synchronized (this) {
             inFlight--;
-            bytesInFlight -= call.bytes();
+            bytes.give(call.bytes());
             while (waiting.isEmpty() == false) {
                 Call next = waiting.peek();
                 if (next.expired()) {
                     expired.add(waiting.poll());
-                } else if (hasRoomFor(next)) {
-                    take(waiting.poll());
-                    started.add(next);
+                } else if (takes(next)) {
+                    started.add(waiting.poll());
                 } else {
                     break;
                 }
@@ -85,13 +83,18 @@ final class Lane {
         started.forEach(Call::start);
     }
 
-    private boolean hasRoomFor(Call call) {
-        boolean fits = bytesInFlight + call.bytes() <= maxBytes.getAsLong();
-        return inFlight < maxInFlight.getAsInt() && (fits || inFlight == 0);
-    }
-
-    private void take(Call call) {
+    /** Takes a place and the call's bytes, if there is room; alone in its lane a call always has it. */
+    private boolean takes(Call call) {
+        if (inFlight >= maxInFlight.getAsInt()) {
+            return false;
+        }
+        if (bytes.tryTake(call.bytes()) == false) {
+            if (inFlight > 0) {
+                return false;
+            }
+            bytes.take(call.bytes());
+        }
         inFlight++;
-        bytesInFlight += call.bytes();
+        return true;
     }
 }

@@ -21,6 +21,9 @@ import org.opensearch.threadpool.Scheduler.ScheduledCancellable;
 
 /** One call from its place in the lane to its answer: attempts, their time limit, the pauses between them. */
 final class PendingCall implements Lane.Call {
+    /** The longest deadline that the service takes. */
+    private static final Duration LONGEST_DEADLINE = Duration.ofHours(1);
+
     private final ServiceClient client;
     private final Lane lane;
     private final ServiceCall call;
@@ -28,7 +31,6 @@ final class PendingCall implements Lane.Call {
     private final CallTimes times;
     private final long submitted = System.nanoTime();
     private int failures;
-    private byte[] body;
 
     PendingCall(
         ServiceClient client,
@@ -79,13 +81,12 @@ final class PendingCall implements Lane.Call {
     }
 
     private void attempt() {
+        ByteBudget.Share share = client.budget().share();
         try {
-            if (body == null) {
-                body = call.body().apply(left(times.all()).toMillis());
-            }
             Duration limit = min(times.attempt(), left(times.all()));
-            CompletableFuture<HttpResponse<byte[]>> exchange =
-                client.transport().send(call.kind().path(), client.headers(call), body, client.maxAnswer());
+            byte[] body = call.body().apply(deadline(limit));
+            CompletableFuture<HttpResponse<byte[]>> exchange = client.transport()
+                .send(call.kind().path(), client.headers(call), body, () -> new LimitedBody(client.maxAnswer(), share));
             AtomicBoolean late = new AtomicBoolean();
             ScheduledCancellable timer = client.threadPool().schedule(() -> {
                 late.set(true);
@@ -93,38 +94,57 @@ final class PendingCall implements Lane.Call {
             }, millis(limit), ServiceClient.POOL);
             exchange.whenCompleteAsync((response, error) -> {
                 timer.cancel();
-                finish(response, late.get() ? null : error, limit);
+                finish(response, late.get() ? null : error, limit, share);
             }, client.threadPool().executor(ServiceClient.POOL));
         } catch (IOException | RuntimeException e) {
+            share.close();
             fail(e);
         }
     }
 
-    private void finish(HttpResponse<byte[]> response, Throwable error, Duration limit) {
+    private void finish(HttpResponse<byte[]> response, Throwable error, Duration limit, ByteBudget.Share share) {
         try {
             if (response != null) {
-                answered(ServiceTransport.answer(response));
-            } else if (error != null) {
+                answered(ServiceTransport.answer(response), share);
+                return;
+            }
+            share.close();
+            if (error != null) {
                 lost(error instanceof CompletionException ? error.getCause() : error);
             } else {
-                // Not repeated: it may still be at work on this, and twice the work would not make it faster.
-                fail(Answer.failure(RestStatus.GATEWAY_TIMEOUT, "did not answer within " + millis(limit)));
+                late(limit);
             }
         } catch (RuntimeException e) {
+            share.close();
             fail(e);
         }
     }
 
-    private void answered(Answer answer) {
+    private void answered(Answer answer, ByteBudget.Share share) {
         if (answer.worthRetrying()) {
             Optional<Duration> pause = nextPause(answer.askedPause(Instant.now()));
             if (pause.isPresent()) {
+                share.close();
                 after(pause.get());
                 return;
             }
         }
         Map<String, Object> value = answer.value();
-        end(() -> listener.onResponse(value), null);
+        end(() -> {
+            try (share) {
+                listener.onResponse(value);
+            }
+        }, null);
+    }
+
+    /** Repeats an attempt that took too long: with its deadline over and its connection closed, nobody works on it any more. */
+    private void late(Duration limit) {
+        Optional<Duration> pause = nextPause(Optional.empty());
+        if (pause.isPresent()) {
+            after(pause.get());
+        } else {
+            fail(Answer.failure(RestStatus.GATEWAY_TIMEOUT, "did not answer within " + millis(limit)));
+        }
     }
 
     private void lost(Throwable error) {
@@ -136,11 +156,13 @@ final class PendingCall implements Lane.Call {
             Optional<Duration> pause = nextPause(Optional.empty());
             if (pause.isPresent()) {
                 after(pause.get());
+            } else if (error instanceof LimitedBody.NoRoom) {
+                fail(new OpenSearchRejectedExecutionException("the multimodal service: " + error.getMessage() + ": try again later"));
             } else {
                 fail(Answer.failure(RestStatus.SERVICE_UNAVAILABLE, unreachable(error)));
             }
         } else {
-            fail(new OpenSearchStatusException("the multimodal service was not called", RestStatus.INTERNAL_SERVER_ERROR, error));
+            fail(error instanceof Exception e ? e : new IllegalStateException(error));
         }
     }
 
@@ -155,14 +177,31 @@ final class PendingCall implements Lane.Call {
     }
 
     private void fail(Exception failure) {
-        end(() -> listener.onFailure(failure), failure);
+        Exception told = tellable(failure);
+        end(() -> listener.onFailure(told), told);
+    }
+
+    /** Messages that are not our own may quote what was sent, headers included. */
+    private static Exception tellable(Exception failure) {
+        if (failure instanceof OpenSearchStatusException || failure instanceof OpenSearchRejectedExecutionException) {
+            return failure;
+        }
+        String kind = failure.getClass().getSimpleName();
+        return new OpenSearchStatusException(
+            "the multimodal service was not called: this node failed (" + kind + ")",
+            RestStatus.INTERNAL_SERVER_ERROR
+        );
     }
 
     private void end(Runnable continuation, Exception failure) {
-        body = null;
         lane.done(this);
         client.tell(failure);
         client.deliver(continuation);
+    }
+
+    /** What the service is told: a number that it takes. */
+    private static long deadline(Duration limit) {
+        return Math.max(1, Math.min(limit.toMillis(), LONGEST_DEADLINE.toMillis()));
     }
 
     private Duration left(Duration allowed) {

@@ -25,7 +25,12 @@ record RetryPolicy(Duration first, Duration longest, DoubleSupplier jitter) {
         double factor = Math.pow(2, Math.min(failures - 1, 30));
         double full = Math.min(first.toNanos() * factor, longest.toNanos());
         Duration own = Duration.ofNanos((long) (full * (0.5 + 0.5 * jitter.getAsDouble())));
-        Duration pause = asked.filter(wish -> wish.compareTo(own) > 0).orElse(own);
+        Duration pause = asked.filter(wish -> wish.compareTo(own) > 0).map(this::spread).orElse(own);
         return pause.compareTo(left) < 0 ? Optional.of(pause) : Optional.empty();
+    }
+
+    /** Adds up to a half, so that all who were asked to wait do not come back at once. */
+    private Duration spread(Duration asked) {
+        return asked.plusNanos((long) (asked.toNanos() * 0.5 * jitter.getAsDouble()));
     }
 }

@@ -9,10 +9,10 @@ import org.opensearch.common.unit.TimeValue;
  * What is asked of the service.
  *
  * @param kind what kind of call it is
- * @param bytes about how many bytes of documents it carries
+ * @param bytes about how many bytes it carries
  * @param timeout how long one attempt may take; null for the node's setting
  * @param headers headers beside the client's own
- * @param body makes the JSON body when the call begins, from the milliseconds that are left
+ * @param body makes the JSON body of an attempt, from the milliseconds after which its answer is useless
  */
 public record ServiceCall(
     Kind kind,

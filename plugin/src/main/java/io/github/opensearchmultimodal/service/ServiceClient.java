@@ -39,10 +39,12 @@ public final class ServiceClient extends AbstractLifecycleComponent {
     private final ServiceTransport transport;
     private final RetryPolicy retries =
         new RetryPolicy(Duration.ofMillis(200), Duration.ofSeconds(10), () -> ThreadLocalRandom.current().nextDouble());
+    private final ByteBudget budget = new ByteBudget(() -> this.maxBytesInFlight);
     private final Map<ServiceCall.Kind, Lane> lanes;
     private final AtomicBoolean failing = new AtomicBoolean();
     private volatile SecureString token;
     private volatile int maxInFlight;
+    private volatile int maxEncodeInFlight;
     private volatile int maxQueue;
     private volatile long maxBytesInFlight;
     private volatile long maxAnswer;
@@ -63,6 +65,7 @@ public final class ServiceClient extends AbstractLifecycleComponent {
         transport = new ServiceTransport(settings, config, threadPool.executor(POOL));
         reloadToken(settings);
         maxInFlight = ServiceSettings.MAX_IN_FLIGHT.get(settings);
+        maxEncodeInFlight = ServiceSettings.MAX_ENCODE_IN_FLIGHT.get(settings);
         maxQueue = ServiceSettings.MAX_QUEUE.get(settings);
         maxBytesInFlight = ServiceSettings.MAX_BYTES_IN_FLIGHT.get(settings).getBytes();
         maxAnswer = ServiceSettings.MAX_RESPONSE_SIZE.get(settings).getBytes();
@@ -70,6 +73,7 @@ public final class ServiceClient extends AbstractLifecycleComponent {
         encodeTimeout = ServiceSettings.ENCODE_TIMEOUT.get(settings);
         maxRetryTime = ServiceSettings.MAX_RETRY_TIME.get(settings);
         clusterSettings.addSettingsUpdateConsumer(ServiceSettings.MAX_IN_FLIGHT, value -> maxInFlight = value);
+        clusterSettings.addSettingsUpdateConsumer(ServiceSettings.MAX_ENCODE_IN_FLIGHT, value -> maxEncodeInFlight = value);
         clusterSettings.addSettingsUpdateConsumer(ServiceSettings.MAX_QUEUE, value -> maxQueue = value);
         clusterSettings.addSettingsUpdateConsumer(
             ServiceSettings.MAX_BYTES_IN_FLIGHT,
@@ -79,17 +83,22 @@ public final class ServiceClient extends AbstractLifecycleComponent {
         clusterSettings.addSettingsUpdateConsumer(ServiceSettings.TIMEOUT, value -> timeout = value);
         clusterSettings.addSettingsUpdateConsumer(ServiceSettings.ENCODE_TIMEOUT, value -> encodeTimeout = value);
         clusterSettings.addSettingsUpdateConsumer(ServiceSettings.MAX_RETRY_TIME, value -> maxRetryTime = value);
-        lanes = Map.of(ServiceCall.Kind.ENCODE, newLane(), ServiceCall.Kind.RANK, newLane());
+        lanes = Map.of(
+            ServiceCall.Kind.ENCODE,
+            new Lane(() -> maxEncodeInFlight, () -> maxQueue, budget),
+            ServiceCall.Kind.RANK,
+            new Lane(() -> maxInFlight, () -> maxQueue, budget)
+        );
     }
 
-    private Lane newLane() {
-        return new Lane(() -> maxInFlight, () -> maxQueue, () -> maxBytesInFlight);
-    }
-
-    /** Reads the token anew, from settings whose keystore is open. */
+    /**
+     * Reads the token anew, from settings whose keystore is open.
+     *
+     * @throws IllegalArgumentException it cannot be a token of the service; the one before stays
+     */
     public void reloadToken(Settings settings) {
         try (SecureString read = ServiceSettings.TOKEN.get(settings)) {
-            token = read.clone();
+            token = ServiceToken.checked(read);
         }
     }
 
@@ -127,8 +136,12 @@ public final class ServiceClient extends AbstractLifecycleComponent {
         return retries;
     }
 
+    ByteBudget budget() {
+        return budget;
+    }
+
     long maxAnswer() {
-        return maxAnswer;
+        return Math.min(maxAnswer, budget.limit());
     }
 
     /** Adds the service's own token to a call's headers. */

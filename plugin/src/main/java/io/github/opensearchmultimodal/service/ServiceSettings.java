@@ -46,15 +46,22 @@ public final class ServiceSettings {
     public static final Setting<TimeValue> MAX_RETRY_TIME =
         time("multimodal.service.max_retry_time", TimeValue.timeValueSeconds(60), TimeValue.ZERO);
 
-    /** How many calls of one kind (encode, rank) are under way at once. */
+    /** How many calls for searches are under way at once. */
     public static final Setting<Integer> MAX_IN_FLIGHT =
         Setting.intSetting("multimodal.service.max_in_flight", 16, 1, 1024, Property.NodeScope, Property.Dynamic);
+
+    /**
+     * How many batches are being encoded at once. The service encodes one at a time: a second one keeps it at work while
+     * answers travel, and more would only spend their time limit in its queue.
+     */
+    public static final Setting<Integer> MAX_ENCODE_IN_FLIGHT =
+        Setting.intSetting("multimodal.service.max_encode_in_flight", 2, 1, 1024, Property.NodeScope, Property.Dynamic);
 
     /** How many calls of one kind wait for a place; more are rejected with status 429. */
     public static final Setting<Integer> MAX_QUEUE =
         Setting.intSetting("multimodal.service.max_queue", 1000, 0, 100_000, Property.NodeScope, Property.Dynamic);
 
-    /** How many bytes of documents are under way at once; a larger single call goes alone. */
+    /** How many bytes of requests and answers are under way at once; a larger single request goes alone. */
     public static final Setting<ByteSizeValue> MAX_BYTES_IN_FLIGHT = Setting.memorySizeSetting(
         "multimodal.service.max_bytes_in_flight",
         "10%",
@@ -96,6 +103,7 @@ public final class ServiceSettings {
             ENCODE_TIMEOUT,
             MAX_RETRY_TIME,
             MAX_IN_FLIGHT,
+            MAX_ENCODE_IN_FLIGHT,
             MAX_QUEUE,
             MAX_BYTES_IN_FLIGHT,
             MAX_REQUEST_SIZE,

@@ -11,6 +11,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
+import java.util.function.Supplier;
 import org.opensearch.common.settings.Settings;
 
 /** Sends one request and collects its answer, with the JDK's HTTP client; no redirects, no proxies, HTTP/1.1. */
@@ -47,14 +48,14 @@ final class ServiceTransport {
     }
 
     /** Sends the request; cancelling the returned future ends the exchange. */
-    CompletableFuture<HttpResponse<byte[]>> send(String path, Map<String, String> headers, byte[] body, long maxAnswer) {
+    CompletableFuture<HttpResponse<byte[]>> send(String path, Map<String, String> headers, byte[] body, Supplier<LimitedBody> answer) {
         HttpRequest.Builder request = HttpRequest.newBuilder(URI.create(url + path))
             .header("Content-Type", "application/json")
             .header("Accept", "application/json")
             .header(Answer.PROTOCOL_HEADER, Answer.PROTOCOL)
             .POST(BodyPublishers.ofByteArray(body));
         headers.forEach(request::header);
-        return client.sendAsync(request.build(), info -> new LimitedBody(maxAnswer));
+        return client.sendAsync(request.build(), info -> answer.get());
     }
 
     static Answer answer(HttpResponse<byte[]> response) {

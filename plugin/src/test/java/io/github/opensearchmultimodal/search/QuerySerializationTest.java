@@ -11,6 +11,7 @@ import org.junit.jupiter.api.Test;
 import org.opensearch.common.io.stream.BytesStreamOutput;
 import org.opensearch.common.xcontent.json.JsonXContent;
 import org.opensearch.core.common.ParsingException;
+import org.opensearch.core.common.bytes.BytesReference;
 import org.opensearch.core.common.io.stream.NamedWriteableAwareStreamInput;
 import org.opensearch.core.common.io.stream.NamedWriteableRegistry;
 import org.opensearch.core.common.io.stream.StreamInput;
@@ -94,6 +95,21 @@ class QuerySerializationTest {
         assertNotEquals(ranked, new RankedDocumentsQueryBuilder(List.of()));
         try (XContentParser parser = parser("{}")) {
             assertThrows(ParsingException.class, () -> RankedDocumentsQueryBuilder.parse(parser));
+        }
+    }
+
+    @Test
+    void anotherVersionOfTheLayoutIsRefused() throws IOException {
+        for (QueryBuilder query : List.of(parse("{\"query_text\":\"a\"}"), new RankedDocumentsQueryBuilder(List.of()))) {
+            try (BytesStreamOutput out = new BytesStreamOutput()) {
+                out.writeNamedWriteable(query);
+                byte[] bytes = BytesReference.toBytes(out.bytes());
+                bytes[query.getWriteableName().length() + 1 + Float.BYTES + 1]++;
+                try (StreamInput in = new NamedWriteableAwareStreamInput(StreamInput.wrap(bytes), REGISTRY)) {
+                    String message = assertThrows(IOException.class, () -> in.readNamedWriteable(QueryBuilder.class)).getMessage();
+                    assertEquals("[" + query.getWriteableName() + "] comes in version 2, this node reads 1", message);
+                }
+            }
         }
     }
 

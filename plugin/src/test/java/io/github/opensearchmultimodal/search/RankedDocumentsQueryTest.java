@@ -22,8 +22,11 @@ import org.apache.lucene.index.Term;
 import org.apache.lucene.search.BooleanClause.Occur;
 import org.apache.lucene.search.BooleanQuery;
 import org.apache.lucene.search.BoostQuery;
+import org.apache.lucene.search.ConstantScoreQuery;
 import org.apache.lucene.search.IndexSearcher;
+import org.apache.lucene.search.LRUQueryCache;
 import org.apache.lucene.search.Query;
+import org.apache.lucene.search.QueryCachingPolicy;
 import org.apache.lucene.search.TermQuery;
 import org.apache.lucene.search.TopDocs;
 import org.apache.lucene.store.ByteBuffersDirectory;
@@ -98,6 +101,34 @@ class RankedDocumentsQueryTest {
         assertEquals(List.of("2"), ids(searcher.search(both, 10)));
         Query without = new BooleanQuery.Builder().add(RANKED, Occur.MUST).add(even, Occur.MUST_NOT).build();
         assertEquals(List.of("7"), ids(searcher.search(without, 10)));
+    }
+
+    @Test
+    void whatIsCachedForOneReaderHoldsForAnother() throws IOException {
+        LRUQueryCache cache = new LRUQueryCache(10, 1 << 20, leaf -> true, Float.MAX_VALUE);
+        IndexWriterConfig config = new IndexWriterConfig(new KeywordAnalyzer()).setMergePolicy(NoMergePolicy.INSTANCE);
+        try (IndexWriter writer = new IndexWriter(directory, config)) {
+            writer.deleteDocuments(new Term("_id", Uid.encodeId("7")));
+            writer.commit();
+            try (DirectoryReader later = DirectoryReader.openIfChanged(reader)) {
+                assertEquals(List.of(1, 2), List.of(cached(later, cache), cached(reader, cache)));
+            }
+        }
+    }
+
+    private static int cached(DirectoryReader reader, LRUQueryCache cache) throws IOException {
+        IndexSearcher searcher = new IndexSearcher(reader);
+        searcher.setQueryCache(cache);
+        searcher.setQueryCachingPolicy(new QueryCachingPolicy() {
+            @Override
+            public void onUse(Query query) {}
+
+            @Override
+            public boolean shouldCache(Query query) {
+                return true;
+            }
+        });
+        return searcher.search(new ConstantScoreQuery(RANKED), 10).scoreDocs.length;
     }
 
     @Test

@@ -1,16 +1,22 @@
 package io.github.opensearchmultimodal.search;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.List;
 import java.util.Optional;
+import org.apache.lucene.search.join.ScoreMode;
 import org.junit.jupiter.api.Test;
 import org.opensearch.index.query.BoolQueryBuilder;
 import org.opensearch.index.query.ConstantScoreQueryBuilder;
 import org.opensearch.index.query.DisMaxQueryBuilder;
+import org.opensearch.index.query.MatchQueryBuilder;
+import org.opensearch.index.query.NestedQueryBuilder;
 import org.opensearch.index.query.QueryBuilder;
 import org.opensearch.index.query.TermQueryBuilder;
+import org.opensearch.index.query.WrapperQueryBuilder;
+import org.opensearch.index.query.functionscore.FunctionScoreQueryBuilder;
 
 class SurroundingFiltersTest {
     private static final QueryBuilder RED = new TermQueryBuilder("colour", "red");
@@ -55,6 +61,26 @@ class SurroundingFiltersTest {
         QueryBuilder ranked = new ConstantScoreQueryBuilder(new RankedDocumentsQueryBuilder(List.of()));
         BoolQueryBuilder query = new BoolQueryBuilder().must(clause()).filter(hidden).filter(ranked).filter(RED);
         assertEquals(Optional.of(new BoolQueryBuilder().filter(RED)), around(query));
+    }
+
+    @Test
+    void equalClausesEachHaveTheirOwnSurroundings() {
+        MultimodalQueryBuilder one = clause();
+        MultimodalQueryBuilder other = clause();
+        QueryBuilder query = new BoolQueryBuilder().should(new BoolQueryBuilder().must(one).filter(RED))
+            .should(new BoolQueryBuilder().must(other).filter(BLUE));
+        assertEquals(Optional.of(new BoolQueryBuilder().filter(RED)), SurroundingFilters.around(query, one));
+        assertEquals(Optional.of(new BoolQueryBuilder().filter(BLUE)), SurroundingFilters.around(query, other));
+        assertTrue(SurroundingFilters.around(query, clause()).isEmpty());
+    }
+
+    @Test
+    void fieldsMayHaveTheNamesOfQueries() {
+        assertTrue(PlainFilter.isPlain(new BoolQueryBuilder().filter(new TermQueryBuilder("multimodal", "wrapper"))));
+        assertTrue(PlainFilter.isPlain(new MatchQueryBuilder("wrapper", "words")));
+        assertFalse(PlainFilter.isPlain(new NestedQueryBuilder("path", clause(), ScoreMode.Avg)));
+        assertFalse(PlainFilter.isPlain(new BoolQueryBuilder().mustNot(new WrapperQueryBuilder("{}"))));
+        assertFalse(PlainFilter.isPlain(new FunctionScoreQueryBuilder(clause())));
     }
 
     @Test

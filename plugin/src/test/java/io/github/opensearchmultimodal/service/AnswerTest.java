@@ -69,6 +69,18 @@ class AnswerTest {
     }
 
     @Test
+    void noReasonBringsWhatIsNotPlain() {
+        assertEquals("a b c d", Reason.plain(" a\u0000b\u0085c\u2028d\u202e"));
+        assertEquals(300 + 1, Reason.plain("x".repeat(1_000_000)).length());
+    }
+
+    @Test
+    void aCallThatIsTooLargeIsToldApart() {
+        assertTrue(failure(answer(413, "1", "{}")) instanceof InputTooLargeException);
+        assertFalse(failure(answer(400, "1", "{}")) instanceof InputTooLargeException);
+    }
+
+    @Test
     void pausesAreSecondsOrDates() {
         Instant now = Instant.parse("2026-01-01T00:00:00Z");
         assertEquals(Optional.of(Duration.ofSeconds(7)), asked("7", now));

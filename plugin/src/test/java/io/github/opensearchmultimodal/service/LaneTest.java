@@ -54,7 +54,7 @@ class LaneTest {
 
     @Test
     void callsBeyondTheQueueAreRejectedAndOthersStartInOrder() {
-        Lane lane = new Lane(() -> 1, () -> 2, () -> 100L);
+        Lane lane = new Lane(() -> 1, () -> 2, new ByteBudget(() -> 100L));
         Recorded a = submit(lane, "a", 1);
         Recorded b = submit(lane, "b", 1);
         submit(lane, "c", 1);
@@ -67,7 +67,7 @@ class LaneTest {
 
     @Test
     void bytesAreBoundedButALargeCallGoesAlone() {
-        Lane lane = new Lane(() -> 10, () -> 10, () -> 100L);
+        Lane lane = new Lane(() -> 10, () -> 10, new ByteBudget(() -> 100L));
         Recorded a = submit(lane, "a", 60);
         Recorded b = submit(lane, "b", 60);
         Recorded c = submit(lane, "c", 500);
@@ -82,8 +82,24 @@ class LaneTest {
     }
 
     @Test
+    void lanesShareTheirBytes() {
+        ByteBudget bytes = new ByteBudget(() -> 100L);
+        Lane one = new Lane(() -> 10, () -> 10, bytes);
+        Lane other = new Lane(() -> 10, () -> 10, bytes);
+        Recorded a = submit(one, "a", 60);
+        Recorded b = submit(other, "b", 30);
+        Recorded c = submit(other, "c", 20);
+        assertEquals(List.of("start a", "start b"), events);
+        one.done(a);
+        other.done(b);
+        assertEquals(List.of("start a", "start b", "start c"), events);
+        other.done(c);
+        assertEquals(0, bytes.held());
+    }
+
+    @Test
     void aCallThatWaitedTooLongIsRejectedAndTheNextStarts() {
-        Lane lane = new Lane(() -> 1, () -> 10, () -> 100L);
+        Lane lane = new Lane(() -> 1, () -> 10, new ByteBudget(() -> 100L));
         Recorded a = submit(lane, "a", 1);
         submit(lane, "b", 1).expired = true;
         submit(lane, "c", 1);
@@ -94,7 +110,7 @@ class LaneTest {
     @Test
     void neverMoreThanAllowedAreUnderWay() throws InterruptedException {
         int calls = 2_000;
-        Lane lane = new Lane(() -> 3, () -> calls, () -> Long.MAX_VALUE);
+        Lane lane = new Lane(() -> 3, () -> calls, new ByteBudget(() -> Long.MAX_VALUE));
         AtomicInteger underWay = new AtomicInteger();
         AtomicInteger most = new AtomicInteger();
         CountDownLatch ended = new CountDownLatch(calls);

@@ -35,8 +35,14 @@ class RetryPolicyTest {
 
     @Test
     void theServiceMayAskForALongerPauseOnly() {
-        assertEquals(millis(3_000), policy(1).pause(1, millis(3_000), HOUR));
+        assertEquals(millis(3_000), policy(0).pause(1, millis(3_000), HOUR));
         assertEquals(millis(200), policy(1).pause(1, millis(0), HOUR));
+    }
+
+    @Test
+    void thoseWhoWereAskedToWaitDoNotAllComeBackAtOnce() {
+        assertEquals(millis(3_000 + 3_000 / 4), policy(0.5).pause(1, millis(3_000), HOUR));
+        assertEquals(millis(3_000 + 3_000 / 2), policy(1).pause(1, millis(3_000), HOUR));
     }
 
     @Test

@@ -31,6 +31,12 @@ class ServiceSettingsTest {
     }
 
     @Test
+    void noMoreBatchesAreUnderWayThanTheServiceTakes() {
+        assertEquals(2, ServiceSettings.MAX_ENCODE_IN_FLIGHT.get(Settings.EMPTY));
+        assertTrue(ServiceSettings.MAX_ENCODE_IN_FLIGHT.isDynamic());
+    }
+
+    @Test
     void whereCredentialsGoCannotBeChangedByClusterSettings() {
         assertFalse(ServiceSettings.URL.isDynamic());
         assertFalse(ServiceSettings.CERTIFICATE_AUTHORITIES.isDynamic());
