@@ -64,10 +64,12 @@ def refine_candidates(
     options = {
         name: value for name in ("steps", "mix", "budget") if (value := getattr(settings, name)) is not None
     }
+    known, similarities = vectors[settings.primary].of(head)
     refined = refine(
         query,
-        vectors[settings.primary].of(head),
+        known,
         _complementary(head, profile, settings, weights),
+        similarities=similarities,
         **options,
     )
     if refined.skipped is None:

@@ -64,7 +64,7 @@ def test_refinement_moves_towards_what_the_complementary_retriever_prefers() -> 
     profile, weights = hybrid(depth=3), {"text": 1.0, "dense": 1.0}
     fuse_candidates(found, profile, weights)
     ranked = order(found)
-    stored = {"dense": FieldVectors({("x", f"r{i}"): i for i in range(3)}, vectors)}
+    stored = {"dense": FieldVectors.compared({("x", f"r{i}"): i for i in range(3)}, vectors, query)}
     refined = refine_candidates(ranked, profile, weights, query, stored)
     assert refined is not None
     assert refined.skipped is None
@@ -83,7 +83,7 @@ def test_what_has_no_primary_vector_stays_below_in_its_order() -> None:
     profile, weights = hybrid(depth=4), {"text": 1.0, "dense": 1.0}
     fuse_candidates(found, profile, weights)
     ranked = order(found)
-    stored = {"dense": FieldVectors({("x", "r0"): 0, ("x", "r1"): 1}, vectors)}
+    stored = {"dense": FieldVectors.compared({("x", "r0"): 0, ("x", "r1"): 1}, vectors, query)}
     assert refine_candidates(ranked, profile, weights, query, stored) is not None
     final = order(ranked)
     assert {c.id for c in final[:2]} == {"r0", "r1"}
@@ -97,7 +97,7 @@ def test_candidates_below_the_depth_keep_their_order() -> None:
     found = candidates(text=[2.0, 9.0, 1.0, 0.5, 0.1], dense=(vectors @ query).tolist())
     profile, weights = hybrid(depth=2), {"text": 1.0, "dense": 1.0}
     fuse_candidates(found, profile, weights)
-    stored = {"dense": FieldVectors({("x", f"r{i}"): i for i in range(5)}, vectors)}
+    stored = {"dense": FieldVectors.compared({("x", f"r{i}"): i for i in range(5)}, vectors, query)}
     before = order(found)
     refined = refine_candidates(before, profile, weights, query, stored)
     assert refined is not None
@@ -113,17 +113,19 @@ def test_one_candidate_is_not_refined() -> None:
     found = candidates(text=[1.0], dense=[1.0])
     profile, weights = hybrid(depth=2), {"text": 1.0, "dense": 1.0}
     fuse_candidates(found, profile, weights)
-    stored = {"dense": FieldVectors({("x", "r0"): 0}, vectors)}
+    stored = {"dense": FieldVectors.compared({("x", "r0"): 0}, vectors, unit([1, 0, 0])[0])}
     assert refine_candidates(found, profile, weights, unit([1, 0, 0])[0], stored) is None
 
 
 def test_multi_vectors_are_rescored_by_maxsim() -> None:
     documents = [unit([1, 0], [0, 1]), unit([1, 1])]
     query = unit([1, 0], [0.6, 0.8])
-    field = FieldVectors({("x", "a"): 0, ("x", "b"): 1}, stack(documents))
+    field = FieldVectors.compared({("x", "a"): 0, ("x", "b"): 1}, stack(documents), query)
     diagonal = 1 / np.sqrt(2)
-    assert field.scores(query) == pytest.approx(
+    assert field.scores() == pytest.approx(
         {("x", "a"): 1 + 0.8, ("x", "b"): diagonal + (0.6 + 0.8) * diagonal}, abs=1e-6
     )
-    chosen = field.of([Candidate(id="b", index="x"), Candidate(id="a", index="x")])
+    chosen, similarities = field.of([Candidate(id="b", index="x"), Candidate(id="a", index="x")])
     np.testing.assert_array_equal(chosen.offsets, [0, 1, 3])
+    np.testing.assert_array_equal(chosen.rows, np.concatenate(documents[::-1]))
+    np.testing.assert_allclose(similarities, chosen.rows @ query.T, rtol=1e-6)
