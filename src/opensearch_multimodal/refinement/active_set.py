@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from ..types import FloatArray
 __all__ = ["MaxSimTracker"]
 
 Floats = npt.NDArray[Any]
+Doubles = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
 
 _LARGEST_SHARE = 1 / 16  # of all (query row, candidate row) pairs in the active set; above it, less is gained
@@ -35,6 +37,10 @@ class MaxSimTracker:
     have failed since the last pass, a new pass is made at a base where the query is heading: from there its
     way back and its way on are both covered.
 
+    Rows are compared in float32, and where rounding could decide between two, in float64. Scores and gradient
+    come from the winning rows in float64: Adam divides a gradient by its own size, so that rounding which is
+    harmless in a score can turn a step around where the gradient is near 0.
+
     Attributes:
         passes: how often all rows were scored, a measure of the work done.
         repairs: how many proofs failed and were repaired.
@@ -43,10 +49,10 @@ class MaxSimTracker:
     def __init__(
         self, candidates: Stacked, *, reach: float = 0.1, similarities: FloatArray | None = None
     ) -> None:
-        """Prepare for checked candidates; computations are in the dtype of their rows.
+        """Prepare for checked candidates.
 
         Args:
-            candidates: the rows.
+            candidates: the rows, float32.
             reach: how far a query row may move before its proofs are expected to fail. It decides how much is
                 computed, not what.
             similarities: shape (P, n): the inner products of every row with every row of the first query that
@@ -60,7 +66,7 @@ class MaxSimTracker:
         self._rounding = rows.shape[1] * float(np.finfo(rows.dtype).eps) * self._longest
         self._margin = reach * self._longest
         self._given = similarities
-        self._recent: deque[Floats] = deque(maxlen=_AHEAD)
+        self._recent: deque[FloatArray] = deque(maxlen=_AHEAD)
         self._failures = 0
         self._pass: _Pass | None = None
         self._active: _ActiveSet
@@ -69,77 +75,73 @@ class MaxSimTracker:
         """Return the number of candidates c."""
         return len(self._candidates)
 
-    def scores(self, query: Floats) -> Floats:
-        """Return the MaxSim scores, shape (c,), of a checked query of shape (n, d)."""
+    def scores(self, query: Floats) -> Doubles:
+        """Return the MaxSim scores, shape (c,), of a checked query of shape (n, d), float32 or float64."""
+        rounded = query.astype(np.float32)
         first = self._pass is None
         if first:
-            self._start_from(query, self._given)
+            self._start_from(rounded, self._given)
             self._given = None
-        best, unproved = self._score(query)
-        if self._failures > _UNPROVED * best.size and not first:
-            self._start_from(query + (query - self._recent[0]) if self._recent else query)
-            best, unproved = self._score(query)
+        unproved = self._score(query, rounded)
+        if self._failures > _UNPROVED * self._active.pairs and not first:
+            self._start_from(rounded + (rounded - self._recent[0]) if self._recent else rounded)
+            unproved = self._score(query, rounded)
         if unproved.size:
-            self._repair(query, best, unproved)
-        self._recent.append(query.copy())
-        scores: Floats = best.sum(axis=0)
-        return scores
+            self._repair(query, rounded, unproved)
+        self._recent.append(rounded)
+        return self._active.scores(query)
 
-    def gradient(self, weights: Floats) -> Floats:
+    def gradient(self, weights: Doubles) -> Doubles:
         """Return Σᵢ weightsᵢ · d(score i)/d(query) at the query scored last, shape (n, d).
 
         Each query row receives the rows it found most similar, one per candidate.
 
         Args:
-            weights: shape (c,), in the dtype of the rows.
+            weights: shape (c,).
         """
-        gradient: Floats = weights @ self._active.winners
+        gradient: Doubles = weights @ self._active.winners
         return gradient
 
-    def _start_from(self, base: Floats, similarities: Floats | None = None) -> None:
+    def _start_from(self, base: FloatArray, similarities: FloatArray | None = None) -> None:
         """Make a pass at ``base``, shape (n, d), and choose the active rows."""
         if similarities is None:
             self.passes += 1
-            similarities = self._candidates.rows @ np.ascontiguousarray(base.T)
+            similarities = self._candidates.similarities(base)
         self._failures = 0
         self._pass = _Pass.of(base, np.ascontiguousarray(similarities.T), self._candidates)
         self._active = self._pass.activate(self._margin)
 
-    def _slack(self, query: Floats) -> Floats:
-        """Return e, by how much any inner product may differ from that at the base, shape (n,)."""
-        assert self._pass is not None  # noqa: S101 - `scores` made one
-        slack = _norms(query - self._pass.base) * self._longest
-        slack += (_norms(query) + self._pass.norms) * self._rounding
-        return slack
-
-    def _score(self, query: Floats) -> tuple[Floats, Indices]:
+    def _score(self, query: Floats, rounded: FloatArray) -> Indices:
         """Score the active rows.
 
         Returns:
-            Their maxima, shape (n, c), and the numbers of the (query row, candidate) pairs whose maximum is
-            not proved to be that of all rows.
+            The numbers of the (query row, candidate) pairs whose best active row is not proved to be the best
+            of all.
         """
-        best = self._active.maxima(query)
-        unproved = np.flatnonzero(best < self._active.ceilings + self._slack(query)[:, None])
+        best = self._active.update(query, rounded, 2 * self._rounding * _norms(rounded))
+        unproved = np.flatnonzero(best < self._active.ceilings + self._slack(rounded)[:, None])
         self._failures += unproved.size
-        return best, unproved
+        return unproved
 
-    def _repair(self, query: Floats, best: Floats, unproved: Indices) -> None:
-        """Replace unproved maxima in ``best``, (n, c), by those over every row that can be one."""
+    def _slack(self, query: FloatArray) -> Floats:
+        """Return e, by how much any inner product may differ from that at the base, shape (n,)."""
+        assert self._pass is not None  # noqa: S101 - `scores` made one
+        slack: Floats = _norms(query - self._pass.base) * self._longest
+        slack += (_norms(query) + self._pass.norms) * self._rounding
+        return slack
+
+    def _repair(self, query: Floats, rounded: FloatArray, unproved: Indices) -> None:
+        """Find the winners of some pairs among every row that can be one."""
         assert self._pass is not None  # noqa: S101 - `scores` made one
         self.repairs += unproved.size
         token = unproved // len(self)
-        reached = best.ravel()[unproved]
-        pair, row = self._pass.rows_from(unproved, reached - self._slack(query)[token])
+        least = self._active.best[unproved] - self._slack(rounded)[token]
+        pair, row = self._pass.rows_from(unproved, least)
         vectors = self._candidates.rows.take(row, axis=0)
-        exact = np.einsum("kd,kd->k", vectors, query[token[pair]])
-        starts = _starts(pair)
-        top = np.maximum.reduceat(exact, starts)
-        ends = [*starts[1:].tolist(), exact.size]
-        for place in np.flatnonzero(top > reached).tolist():
-            winner = starts[place] + exact[starts[place] : ends[place]].argmax()
-            best.flat[unproved[place]] = exact[winner]
-            self._active.replace_winner(int(unproved[place]), vectors[winner])
+        exact = np.einsum("kd,kd->k", vectors, query[token[pair]], dtype=np.float64)
+        bounds = [*_starts(pair).tolist(), exact.size]
+        winners = [begin + int(exact[begin:end].argmax()) for begin, end in pairwise(bounds)]
+        self._active.let_win(unproved, vectors[winners])
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,21 +149,21 @@ class _Pass:
     """Every row's similarities at one base query.
 
     Attributes:
-        base: b, shape (n, d).
+        base: b, shape (n, d), float32.
         norms: ‖bⱼ‖, shape (n,).
         similarities: shape (n, P), C order.
         best: the maximum per query row and candidate, shape (n, c).
         candidates: the rows.
     """
 
-    base: Floats
-    norms: Floats
-    similarities: Floats
-    best: Floats
+    base: FloatArray
+    norms: FloatArray
+    similarities: FloatArray
+    best: FloatArray
     candidates: Stacked
 
     @classmethod
-    def of(cls, base: Floats, similarities: Floats, candidates: Stacked) -> _Pass:
+    def of(cls, base: FloatArray, similarities: FloatArray, candidates: Stacked) -> _Pass:
         best = np.maximum.reduceat(similarities, candidates.offsets[:-1], axis=1)
         return cls(base.copy(), _norms(base), similarities, best, candidates)
 
@@ -204,57 +206,88 @@ class _Pass:
 
 
 class _ActiveSet:
-    """The gathered rows, ordered by query row and candidate, and who is ahead in each pair of these."""
+    """The gathered rows, ordered by query row and candidate, and who wins in each pair of these.
 
-    def __init__(self, rows: Floats, counts: Indices, ceilings: Floats) -> None:
+    Attributes:
+        pairs: how many pairs, n · c.
+        ceilings: what no inactive row exceeds at the base, shape (n, c); −∞ where there is none.
+        best: the best similarity of each pair's active rows at the query scored last, shape (n · c,).
+        winners: the row of maximum similarity of each pair, shape (n, c, d), float64.
+    """
+
+    def __init__(self, rows: FloatArray, counts: Indices, ceilings: FloatArray) -> None:
         """Take the rows over.
 
         Args:
             rows: shape (k, d).
-            counts: rows per (query row, candidate) pair, shape (n · c,), each at least 1.
-            ceilings: what no inactive row exceeds at the base, shape (n, c); −∞ where there is none.
+            counts: rows per pair, shape (n · c,), each at least 1.
+            ceilings: as above.
         """
         tokens, candidates = ceilings.shape
         ends = np.cumsum(counts)
-        self._rows = rows
-        self._ends = ends
-        self._starts = ends - counts
-        self._bounds = [0, *ends[candidates - 1 :: candidates].tolist()]
-        self._similarities = np.empty(len(rows), dtype=rows.dtype)
-        self._ahead = self._starts.copy()
-        self._outdated = np.ones(counts.size, dtype=bool)
+        self.pairs = counts.size
         self.ceilings = ceilings
-        self.winners = np.empty((tokens, candidates, rows.shape[1]), dtype=rows.dtype)
-        """The row of maximum similarity of each pair, shape (n, c, d), at the query scored last."""
+        self.best = np.empty(counts.size, dtype=rows.dtype)
+        self.winners = np.empty((tokens, candidates, rows.shape[1]))
+        self._rows = rows
+        self._counts = counts
+        self._starts = ends - counts
+        self._owners = np.repeat(np.arange(counts.size), counts)
+        self._bounds = list(pairwise([0, *ends[candidates - 1 :: candidates].tolist()]))
+        self._similarities = np.empty(len(rows), dtype=rows.dtype)
+        self._ahead = np.full(counts.size, -1)
 
-    def maxima(self, query: Floats) -> Floats:
-        """Return the largest inner product of each pair's active rows, (n, c), for a query of (n, d)."""
-        similarities, bounds = self._similarities, self._bounds
-        for token, vector in enumerate(query):
-            begin, end = bounds[token], bounds[token + 1]
+    def update(self, query: Floats, rounded: FloatArray, ties: FloatArray) -> FloatArray:
+        """Score the rows and find the winners.
+
+        Args:
+            query: shape (n, d).
+            rounded: the same in float32.
+            ties: two similarities of a query row closer than this may be in the wrong order, shape (n,).
+
+        Returns:
+            The best similarity of each pair, (n, c).
+        """
+        similarities = self._similarities
+        for vector, (begin, end) in zip(rounded, self._bounds, strict=True):
             np.dot(self._rows[begin:end], vector, out=similarities[begin:end])
-        best = np.maximum.reduceat(similarities, self._starts)
-        overtaken = np.flatnonzero((similarities[self._ahead] < best) | self._outdated)
-        if overtaken.size:
-            self._update(overtaken)
-        maxima: Floats = best.reshape(self.ceilings.shape)
-        return maxima
+        self.best = np.maximum.reduceat(similarities, self._starts)
+        best = self.best.reshape(self.ceilings.shape)
+        close = (best - ties[:, None]).ravel()
+        ahead = np.flatnonzero(similarities >= np.repeat(close, self._counts))
+        if ahead.size > self.pairs:
+            ahead = self._decide(query, ahead)
+        changed = np.flatnonzero(ahead != self._ahead)
+        if changed.size:
+            self._flat_winners()[changed] = self._rows[ahead[changed]]
+            self._ahead = ahead
+        return best
 
-    def replace_winner(self, pair: int, vector: Floats) -> None:
-        """Let a row from outside, shape (d,), be the winner of a pair until the next scoring."""
-        self._flat_winners()[pair] = vector
-        self._outdated[pair] = True
+    def scores(self, query: Floats) -> Doubles:
+        """Return the sum over query rows of the winners' inner products, shape (c,)."""
+        scores: Doubles = np.matmul(self.winners, query[:, :, None], dtype=np.float64)[:, :, 0].sum(axis=0)
+        return scores
 
-    def _update(self, pairs: Indices) -> None:
-        for pair in pairs.tolist():
-            begin = self._starts[pair]
-            self._ahead[pair] = begin + self._similarities[begin : self._ends[pair]].argmax()
-        self._flat_winners()[pairs] = self._rows[self._ahead[pairs]]
-        self._outdated[pairs] = False
+    def let_win(self, pairs: Indices, vectors: FloatArray) -> None:
+        """Let other rows, shape (k, d), be the winners of k pairs until the next update."""
+        self._flat_winners()[pairs] = vectors
+        self._ahead[pairs] = -1
 
-    def _flat_winners(self) -> Floats:
+    def _decide(self, query: Floats, close: Indices) -> Indices:
+        """Return one row per pair, the best in float64, of those that are close to the best in float32."""
+        owners = self._owners[close]
+        starts = _starts(owners)
+        ahead = close[starts]
+        bounds = [*starts.tolist(), close.size]
+        for pair in np.flatnonzero(np.diff(bounds) > 1).tolist():
+            rows = close[bounds[pair] : bounds[pair + 1]]
+            exact = self._rows[rows].astype(np.float64) @ query[pair // self.ceilings.shape[1]]
+            ahead[pair] = rows[exact.argmax()]
+        return ahead
+
+    def _flat_winners(self) -> Doubles:
         """Return the winners as (n · c, d), a view."""
-        flat: Floats = self.winners.reshape(-1, self.winners.shape[-1])
+        flat: Doubles = self.winners.reshape(self.pairs, -1)
         return flat
 
 

@@ -55,7 +55,7 @@ class MultiVectorScorer:
         self._tracker = tracker
 
     def scores(self, queries: Floats) -> Floats:
-        """Return s, shape (1, c), of a query of shape (1, n, d)."""
+        """Return s, shape (1, c), float64, of a query of shape (1, n, d)."""
         return self._tracker.scores(queries[0])[None]
 
     def gradient(self, weights: Floats) -> Floats:
@@ -107,7 +107,7 @@ def minimise(
                 if not going.any():
                     return result, taken
         weights /= temperature
-        gradient = scorer.gradient(weights.astype(start.dtype))
+        gradient = scorer.gradient(weights.astype(start.dtype, copy=False))
         # The means are kept without their factors 1 − β, which are constant and enter only here.
         mean *= _BETA1
         mean += gradient

@@ -189,7 +189,7 @@ def _prepare(
         reach = _STEPS_BETWEEN_PASSES * settings.rate(start.shape) * math.sqrt(start.shape[1])
         compared = MaxSimTracker(vectors, reach=reach, similarities=known)
         if count:
-            base = compared.scores(start)
+            base = compared.scores(start).astype(np.float32)
     temperatures = _temperatures(base, others, settings)
     skipped, part = _reason_to_skip(base, others, settings, temperatures), np.empty(0)
     if skipped is None:
@@ -204,10 +204,11 @@ def _prepare(
 
 def _descend(tasks: Sequence[_Task], settings: Settings) -> list[Refinement]:
     """Refine queries of one shape with equally many candidates."""
-    start = np.stack([task.start for task in tasks])
+    start: npt.NDArray[Any] = np.stack([task.start for task in tasks])
     first = tasks[0].candidates
     scorer: Scorer
     if isinstance(first, MaxSimTracker):
+        start = start.astype(np.float64)
         scorer = MultiVectorScorer(first)
     else:
         scorer = SingleVectorScorer(np.stack([cast("FloatArray", task.candidates) for task in tasks]))
@@ -222,7 +223,7 @@ def _descend(tasks: Sequence[_Task], settings: Settings) -> list[Refinement]:
         rate=rate,
         tolerance=settings.tolerance,
     )
-    scores = scorer.scores(queries)
+    scores = scorer.scores(queries).astype(np.float32)
     before = np.stack([task.base for task in tasks]) / np.float64(settings.temperature)
     after = scores / np.float64(settings.temperature)
     goals = target.at(after)
@@ -236,7 +237,7 @@ def _descend(tasks: Sequence[_Task], settings: Settings) -> list[Refinement]:
         dropped = _reason_to_drop(drift, limit, far, near)
         results.append(
             Refinement(
-                query=queries[i] if dropped is None else task.start.copy(),
+                query=queries[i].astype(np.float32) if dropped is None else task.start.copy(),
                 scores=scores[i] if dropped is None else task.base.copy(),
                 base_scores=task.base,
                 target=goals[i],
@@ -252,7 +253,7 @@ def _descend(tasks: Sequence[_Task], settings: Settings) -> list[Refinement]:
     return results
 
 
-def _flat(queries: FloatArray) -> FloatArray:
+def _flat(queries: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return queries.reshape(len(queries), -1)
 
 

@@ -85,11 +85,11 @@ def test_tracker_starts_from_known_similarities():
 
 
 def test_tracker_takes_the_length_of_rows_into_account():
-    """Rows twice as long move twice as far: the proof must not take them for unit rows."""
+    """Long rows move far: the proof must not take them for unit rows."""
     generator = np.random.default_rng(10)
-    candidates = [2 * unit(generator, 40, 16), 0.5 * unit(generator, 40, 16)]
+    candidates = [9 * unit(generator, 200, 16), 0.5 * unit(generator, 40, 16)]
     tracker = MaxSimTracker(stack(candidates), reach=0.02)
     query, course = unit(generator, 6, 16), unit(generator, 6, 16)
     for _ in range(20):
-        np.testing.assert_allclose(tracker.scores(query), by_hand(query, candidates), atol=2e-5)
+        np.testing.assert_allclose(tracker.scores(query), by_hand(query, candidates), atol=2e-4)
         query = query + np.float32(0.02) * course
