@@ -16,10 +16,7 @@ import numpy.typing as npt
 from .errors import InvalidInput
 from .types import FloatArray, check_multi_vector
 
-__all__ = ["MaxSimTracker", "Stacked", "maxsim", "stack"]
-
-_CLOSE = 2  # rows to score exactly per (query row, candidate), above which a pass over all rows is cheaper
-_ROUNDING = 2e-6  # more than rounding changes a float32 inner product of unit vectors
+__all__ = ["Stacked", "maxsim", "stack"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +58,29 @@ class Stacked:
     def lengths(self) -> npt.NDArray[np.intp]:
         """Rows per candidate, shape (c,)."""
         return np.diff(self.offsets)
+
+    def similarities(self, query: FloatArray) -> FloatArray:
+        """Return the inner products with the rows of a checked query of shape (n, d), shape (P, n)."""
+        similarities: FloatArray = self.rows @ np.ascontiguousarray(query.T)
+        return similarities
+
+    def maxsim(self, similarities: FloatArray) -> FloatArray:
+        """Return the MaxSim scores, shape (c,), from the inner products of every row, shape (P, n)."""
+        if len(self) == 0:
+            return np.empty(0, dtype=np.float32)
+        scores: FloatArray = np.maximum.reduceat(similarities, self.offsets[:-1], axis=0).sum(axis=1)
+        return scores
+
+    def rows_of(self, chosen: Sequence[int]) -> npt.NDArray[np.intp]:
+        """Return the positions of the rows of some candidates, in the order of ``chosen``."""
+        pieces = [np.arange(self.offsets[i], self.offsets[i + 1]) for i in chosen]
+        return np.concatenate(pieces) if pieces else np.empty(0, dtype=np.intp)
+
+    def select(self, chosen: Sequence[int]) -> Stacked:
+        """Return some candidates, in the order of ``chosen``, as copies."""
+        offsets = np.zeros(len(chosen) + 1, dtype=np.intp)
+        np.cumsum(self.lengths[list(chosen)], out=offsets[1:])
+        return Stacked(self.rows.take(self.rows_of(chosen), axis=0), offsets)
 
 
 def stack(
@@ -121,8 +141,7 @@ def maxsim(
     stacked = candidates if isinstance(candidates, Stacked) else stack(candidates, lengths)
     if stacked.dimension != rows.shape[1]:
         raise InvalidInput(f"query: dimension {rows.shape[1]}, but the candidates have {stacked.dimension}")
-    similarities = stacked.rows @ np.ascontiguousarray(rows.T)
-    return _sum_of_maxima(similarities, stacked.offsets[:-1])
+    return stacked.maxsim(stacked.similarities(rows))
 
 
 def _regular(candidates: list[Any], dimension: int) -> bool:
@@ -159,150 +178,6 @@ def _sum_of_maxima(similarities: FloatArray, starts: npt.NDArray[np.intp]) -> Fl
     """Return the MaxSim scores, (c,), of similarities (P, n) whose candidates start at ``starts``, (c,)."""
     scores: FloatArray = np.maximum.reduceat(similarities, starts, axis=0).sum(axis=1)
     return scores
-
-
-class MaxSimTracker:
-    """MaxSim and its gradient for a query that moves in small steps, exact at every step.
-
-    It scores all rows only when it cannot prove the maxima from few of them. Let b and u be the query (row by
-    row) at the last pass over all candidate rows and its movement since the pass before, S_b and S_u their
-    similarities with every row. A later query row is q = b + αu + r with r orthogonal to u, so its similarity
-    with a row d is S_b + αS_u + r·d, and by Cauchy-Schwarz the last term is at most e = ‖r‖ · max‖d‖. Hence
-    the row of maximum similarity is among those whose S_b + αS_u is within 2e of the largest: these are
-    scored exactly, usually one per (query row, candidate). Where they are too many, a new pass is cheaper.
-
-    Attributes:
-        passes: how often all rows were scored, a measure of the work done.
-    """
-
-    def __init__(self, candidates: Stacked) -> None:
-        """Prepare for checked candidates; computations are in the dtype of their rows."""
-        self.passes = 0
-        self._candidates = candidates
-        self._owner = np.repeat(np.arange(len(candidates)), candidates.lengths)
-        self._longest = float(_norms(candidates.rows).max(initial=0))
-        self._last: _Pass | None = None
-        self._winners: npt.NDArray[Any] = np.empty((0, 0, 0))
-
-    def __len__(self) -> int:
-        """Return the number of candidates c."""
-        return len(self._candidates)
-
-    def scores(self, query: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return the MaxSim scores, shape (c,), of a checked query of shape (n, d)."""
-        best = None if self._last is None else self._from_close_rows(query, self._last)
-        if best is None:
-            best = self._from_all_rows(query)
-        scores: npt.NDArray[Any] = best.sum(axis=0)
-        return scores
-
-    def gradient(self, weights: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return Σᵢ weightsᵢ · d(score i)/d(query) at the query scored last, shape (n, d).
-
-        Each query row receives the rows it found most similar, one per candidate.
-
-        Args:
-            weights: shape (c,), in the dtype of the rows.
-        """
-        gradient: npt.NDArray[Any] = weights @ self._winners
-        return gradient
-
-    def _from_close_rows(self, query: npt.NDArray[Any], last: _Pass) -> npt.NDArray[Any] | None:
-        """Return the maxima, (n, c), found among the rows that can be one; None where these are too many."""
-        rest = query - last.base
-        along = np.einsum("nd,nd->n", rest, last.direction) / last.squares
-        rest -= along[:, None] * last.direction
-        reach = self._longest * (_norms(rest) + last.rounding * (1 + np.abs(along)))
-        predicted = last.slopes * along[:, None]
-        predicted += last.similarities
-        least = self._maxima(predicted) - 2 * reach[:, None]
-        token, row, pair = self._at_least(predicted, least.astype(query.dtype))
-        if token.size > _CLOSE * least.size:
-            return None
-        vectors = self._candidates.rows[row]
-        exact: npt.NDArray[Any] = np.einsum("kd,kd->k", vectors, query[token])
-        if token.size > least.size:
-            first = np.lexsort((-exact, pair))[_first_of_each(pair)]
-            exact, vectors = exact[first], vectors[first]
-        self._winners = vectors.reshape(*least.shape, -1)
-        return exact.reshape(least.shape)
-
-    def _from_all_rows(self, query: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return the maxima, (n, c), found by a pass over all rows; the next steps start from it."""
-        self.passes += 1
-        rows = self._candidates.rows
-        similarities = np.ascontiguousarray((rows @ np.ascontiguousarray(query.T)).T)
-        if self._last is None:
-            self._last = _Pass.first(query, similarities)
-        else:
-            self._last = self._last.next(query, similarities)
-        best = self._maxima(similarities)
-        _, row, pair = self._at_least(similarities, best)
-        self._winners = rows[row[_first_of_each(pair)]].reshape(*best.shape, -1)
-        return best
-
-    def _maxima(self, similarities: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return the maximum over the rows of each candidate: (n, P) → (n, c)."""
-        maxima: npt.NDArray[Any] = np.maximum.reduceat(similarities, self._candidates.offsets[:-1], axis=1)
-        return maxima
-
-    def _at_least(
-        self, similarities: npt.NDArray[Any], least: npt.NDArray[Any]
-    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-        """Find the entries of ``similarities``, (n, P), that reach ``least``, (n, c), at their candidate.
-
-        Returns:
-            Three arrays of shape (k,), in order: the query row, the row of the stack, and the number of the
-            (query row, candidate) pair.
-        """
-        reached = similarities >= np.repeat(least, self._candidates.lengths, axis=1)
-        token, row = np.divmod(np.flatnonzero(reached), similarities.shape[1])
-        return token, row, token * len(self) + self._owner[row]
-
-
-@dataclass(frozen=True, slots=True)
-class _Pass:
-    """What a pass over all P rows leaves for the steps after it; see `MaxSimTracker`.
-
-    Attributes:
-        base: b, the query then, shape (n, d).
-        similarities: S_b, shape (n, P).
-        direction: u, shape (n, d); 0 at the first pass.
-        slopes: S_u, shape (n, P).
-        squares: ‖u‖² per query row, shape (n,), never 0.
-        rounding: what rounding may add to a similarity with a row of length 1, shape (n,).
-    """
-
-    base: npt.NDArray[Any]
-    similarities: npt.NDArray[Any]
-    direction: npt.NDArray[Any]
-    slopes: npt.NDArray[Any]
-    squares: npt.NDArray[Any]
-    rounding: npt.NDArray[Any]
-
-    @classmethod
-    def first(cls, query: npt.NDArray[Any], similarities: npt.NDArray[Any]) -> _Pass:
-        squares = np.ones(len(query), dtype=query.dtype)
-        still, flat = np.zeros_like(query), np.zeros_like(similarities)
-        return cls(query.copy(), similarities, still, flat, squares, _ROUNDING * _norms(query))
-
-    def next(self, query: npt.NDArray[Any], similarities: npt.NDArray[Any]) -> _Pass:
-        direction, slopes = query - self.base, similarities - self.similarities
-        squares = np.maximum(_norms(direction) ** 2, np.finfo(query.dtype).tiny)
-        return _Pass(query.copy(), similarities, direction, slopes, squares, _ROUNDING * _norms(query))
-
-
-def _norms(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the length of each row: (n, d) → (n,)."""
-    norms: npt.NDArray[Any] = np.sqrt(np.einsum("nd,nd->n", rows, rows))
-    return norms
-
-
-def _first_of_each(pair: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-    """Return the positions at which a new value starts in the sorted array ``pair``, shape (k,), k ≥ 1."""
-    starts = np.ones(len(pair), dtype=bool)
-    np.not_equal(pair[1:], pair[:-1], out=starts[1:])
-    return np.flatnonzero(starts)
 
 
 def _without_padding(

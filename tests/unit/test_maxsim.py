@@ -9,7 +9,7 @@ import pytest
 
 from opensearch_multimodal import wire
 from opensearch_multimodal.errors import InvalidInput
-from opensearch_multimodal.maxsim import MaxSimTracker, Stacked, maxsim, stack
+from opensearch_multimodal.maxsim import Stacked, maxsim, stack
 
 GOLDEN = json.loads(
     (Path(__file__).parents[1] / "golden" / "maxsim" / "scores.json").read_text(encoding="utf-8")
@@ -132,40 +132,3 @@ def test_refusals(candidates, lengths, message):
 def test_stacked_refuses_offsets_that_do_not_fit(offsets, message):
     with pytest.raises(InvalidInput, match=message):
         Stacked(np.zeros((4, 2), dtype=np.float32), np.array(offsets))
-
-
-@pytest.mark.parametrize("step", [1e-4, 0.01, 0.1, 1.0])
-@pytest.mark.parametrize("turning", [False, True])
-def test_tracker_is_exact_at_every_step_of_a_walk(step, turning):
-    generator = np.random.default_rng(7)
-    candidates = [unit(generator, length, 16) for length in (1, 30, 12, 30)]
-    tracker = MaxSimTracker(stack(candidates))
-    query, course = unit(generator, 6, 16), unit(generator, 6, 16)
-    for _ in range(30):
-        np.testing.assert_allclose(tracker.scores(query), by_hand(query, candidates), atol=2e-5)
-        weights = generator.standard_normal(4).astype(np.float32)
-        winners = np.array([[rows[(rows @ token).argmax()] for rows in candidates] for token in query])
-        np.testing.assert_allclose(tracker.gradient(weights), weights @ winners, atol=1e-5)
-        course = unit(generator, 6, 16) if turning else course
-        query = query + np.float32(step) * course
-    assert tracker.passes <= 30
-
-
-def test_tracker_skips_rows_that_cannot_win():
-    generator = np.random.default_rng(8)
-    tracker = MaxSimTracker(stack(unit(generator, 4, 50, 32)))
-    query, course = unit(generator, 6, 32), unit(generator, 6, 32)
-    for _ in range(30):
-        tracker.scores(query)
-        query = query + np.float32(0.01) * course
-    assert tracker.passes < 10
-
-
-def test_tracker_with_identical_rows_counts_one_of_them():
-    row = np.array([0.6, 0.8], dtype=np.float32)
-    tracker = MaxSimTracker(stack([np.stack([row, row, row]), row[None]]))
-    query = np.array([[1.0, 0.0]], dtype=np.float32)
-    for moved in (query, query + np.float32(0.001)):
-        expected = float(moved[0] @ row)
-        np.testing.assert_allclose(tracker.scores(moved), [expected, expected], rtol=1e-6)
-        np.testing.assert_allclose(tracker.gradient(np.array([1.0, 2.0], np.float32)), [3 * row], rtol=1e-6)

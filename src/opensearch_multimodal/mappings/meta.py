@@ -171,6 +171,11 @@ class Refine(_Record):
         steps: gradient steps.
         mix: the share of the complementary scores in the target.
         budget: how far the query may go: learning rate × steps × √dimension.
+        target: which of GQR's published definitions the target has; see `refinement.targets`.
+        guide: how several complementary fields become one: ``fusion`` takes their fused scores, ``mixture``
+            the weighted mean of their distributions.
+        fused_share: the share of the fused scores in the final ones; 0 ranks by the refined query alone. Both
+            are normalized by ``min_max`` over the refined candidates before they are averaged.
     """
 
     primary: str
@@ -179,6 +184,9 @@ class Refine(_Record):
     steps: int | None = Field(default=None, ge=1, le=1000)
     mix: float | None = Field(default=None, ge=0, le=1)
     budget: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    target: Literal["mixture", "recomputed", "mean_scores"] | None = None
+    guide: Literal["fusion", "mixture"] = "fusion"
+    fused_share: float = Field(default=0.0, ge=0, lt=1)
 
 
 class Cut(_Record):

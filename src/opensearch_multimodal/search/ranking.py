@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
 from ..fusion import fuse
 from ..mappings import Profile, Refine, Statistics
-from ..refinement import Refinement, refine
+from ..refinement import Options, Refinement, refine
 from ..types import Candidate, FloatArray
 from .scoring import NO_VECTOR, StoredVectors
 from .statistics import scales
@@ -75,20 +76,40 @@ def refine_candidates(
     head = [c for c in candidates if c.scores[settings.primary] != NO_VECTOR][: settings.depth]
     if len(head) < 2:
         return None
-    options = {
-        name: value for name in ("steps", "mix", "budget") if (value := getattr(settings, name)) is not None
-    }
-    refined = refine(
-        query,
-        vectors[settings.primary].of(head),
-        _complementary(head, profile, settings, weights, statistics),
-        **options,
-    )
+    known, similarities = vectors[settings.primary].of(head)
+    guides, shares = _complementary(head, profile, settings, weights, statistics)
+    options = _options(settings, shares)
+    refined = refine(query, known, guides, similarities=similarities, **options)
     if refined.skipped is None:
         for candidate, score in zip(head, refined.scores.tolist(), strict=True):
             candidate.refined = candidate.score = score
+        if settings.fused_share > 0:
+            _blend(head, settings.fused_share)
         _move_below(min(c.score for c in head), [c for c in candidates if c.refined is None])
     return refined
+
+
+def _options(settings: Refine, weights: Sequence[float] | None) -> Options:
+    """Return what the profile sets; the rest has the defaults of `refine`."""
+    names = ("steps", "mix", "budget", "target")
+    given = {name: value for name in names if (value := getattr(settings, name)) is not None}
+    return cast("Options", {**given, "weights": weights})
+
+
+def _blend(head: Sequence[Candidate], fused_share: float) -> None:
+    """Average the refined and the fused scores, both normalized over the refined candidates."""
+    scores = {
+        "refined": np.array([candidate.refined for candidate in head], dtype=np.float64),
+        "fused": np.array([candidate.fused for candidate in head], dtype=np.float64),
+    }
+    blended = fuse(
+        scores,
+        normalization="min_max",
+        combination="arithmetic_mean",
+        weights={"refined": 1 - fused_share, "fused": fused_share},
+    )
+    for candidate, score in zip(head, blended.tolist(), strict=True):
+        candidate.score = score
 
 
 def _move_below(floor: float, rest: Sequence[Candidate]) -> None:
@@ -110,12 +131,14 @@ def _complementary(
     settings: Refine,
     weights: Mapping[str, float],
     statistics: Statistics,
-) -> npt.NDArray[np.float64]:
-    """Return what guides the refinement: one retriever's scores, or the fused scores of several."""
+) -> tuple[npt.NDArray[np.float64], list[float] | None]:
+    """Return what guides the refinement: scores, (c,) or (r, c), and the weights of several retrievers."""
     names = [name for name in settings.complementary if name in weights]
-    if len(names) > 1:
-        return _fuse(head, profile, {name: weights[name] for name in names}, statistics)
-    return _scores(head, names[0])
+    if len(names) == 1:
+        return _scores(head, names[0]), None
+    if settings.guide == "fusion":
+        return _fuse(head, profile, {name: weights[name] for name in names}, statistics), None
+    return np.stack([_scores(head, name) for name in names]), [weights[name] for name in names]
 
 
 def _fuse(

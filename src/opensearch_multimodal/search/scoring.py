@@ -16,7 +16,7 @@ from .. import wire
 from ..client import Cluster, Search
 from ..errors import InvalidInput
 from ..mappings import IndexDescription, Profile, SourceField
-from ..maxsim import Stacked, maxsim, stack
+from ..maxsim import Stacked
 from ..types import Candidate, FloatArray
 from .first_stage import (
     QueryVectors,
@@ -49,27 +49,35 @@ class FieldVectors:
     Attributes:
         positions: (index, id) → position.
         vectors: multi-vectors stacked, or single vectors, shape (c, d), one per row.
+        similarities: their inner products with the query's rows: (P, n) for P stacked rows, or (c,).
     """
 
     positions: Mapping[_Key, int]
     vectors: Stacked | FloatArray
+    similarities: FloatArray
 
-    def scores(self, query: FloatArray) -> dict[_Key, float]:
-        """Return the exact score of every candidate: MaxSim, or the inner product.
+    @classmethod
+    def compared(
+        cls, positions: Mapping[_Key, int], vectors: Stacked | FloatArray, query: FloatArray
+    ) -> FieldVectors:
+        """Compare vectors with a query: shape (n, d) for multi-vectors, (d,) for single vectors."""
+        known = vectors.similarities(query) if isinstance(vectors, Stacked) else vectors @ query
+        return cls(positions, vectors, known)
 
-        Args:
-            query: shape (n, d) for multi-vectors, (d,) for single vectors.
-        """
-        values = maxsim(query, self.vectors) if isinstance(self.vectors, Stacked) else self.vectors @ query
+    def scores(self) -> dict[_Key, float]:
+        """Return the exact score of every candidate: MaxSim, or the inner product."""
+        values = self.similarities
+        if isinstance(self.vectors, Stacked):
+            values = self.vectors.maxsim(values)
         return dict(zip(self.positions, values.tolist(), strict=True))
 
-    def of(self, candidates: Sequence[Candidate]) -> Stacked | FloatArray:
-        """Return the vectors of some candidates, in their order; each must have one."""
+    def of(self, candidates: Sequence[Candidate]) -> tuple[Stacked | FloatArray, FloatArray]:
+        """Return the vectors and the similarities of some candidates, in their order; each must have one."""
         chosen = [self.positions[candidate.index, candidate.id] for candidate in candidates]
         if isinstance(self.vectors, Stacked):
-            rows, offsets = self.vectors.rows, self.vectors.offsets
-            return stack([rows[offsets[i] : offsets[i + 1]] for i in chosen])
-        return self.vectors[chosen]
+            rows = self.vectors.rows_of(chosen)
+            return self.vectors.select(chosen), self.similarities.take(rows, axis=0)
+        return self.vectors[chosen], self.similarities[chosen]
 
 
 StoredVectors: TypeAlias = Mapping[str, FieldVectors]
@@ -205,13 +213,14 @@ class _Union:
             }
             if found:
                 vectors = decode_vectors(list(found.values()))
-                self._fetched[name] = FieldVectors({key: i for i, key in enumerate(found)}, vectors)
+                positions = {key: i for i, key in enumerate(found)}
+                self._fetched[name] = FieldVectors.compared(positions, vectors, self._vectors[name])
 
     def finish(self) -> StoredVectors:
         """Compute the scores of the fetched vectors, and mark what has none."""
         self._read_vectors()
         for name, stored in self._fetched.items():
-            for key, score in stored.scores(self._vectors[name]).items():
+            for key, score in stored.scores().items():
                 self._by_key[key].scores[name] = score
         for name in [*self.stored, *(name for name, _ in self._asked)]:
             absent = NO_VECTOR if name in self._vectors else 0.0

@@ -225,7 +225,7 @@ class _Query:
                 refined = refine_candidates(ranked, profile, weights, vectors[primary], stored, statistics)
                 if refined is None or refined.skipped:
                     reason = refined.skipped if refined else "fewer than two candidates have its vector"
-                    self._notes.append(f"not refined: {reason}")
+                    self._notes.append(f"not refined, the fused order stays: {reason}")
                 ranked = order(ranked)
         return ranked
 
