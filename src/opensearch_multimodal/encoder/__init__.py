@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from .check import ModelCheck, check_model
-from .fields import Content, FieldEncoder
+from .content import Content
+from .fields import FieldEncoder
 from .index import EncoderPool, IndexEncoders
 from .load import OnnxEncoder, load
 from .pacing import Around, paced
+from .reranker import OnnxReranker, Reranker, RerankerQuery, load_reranker
 from .session import ProviderWarning
 from .text import UnencodableInput
 
@@ -18,9 +20,13 @@ __all__ = [
     "IndexEncoders",
     "ModelCheck",
     "OnnxEncoder",
+    "OnnxReranker",
     "ProviderWarning",
+    "Reranker",
+    "RerankerQuery",
     "UnencodableInput",
     "check_model",
     "load",
+    "load_reranker",
     "paced",
 ]

@@ -8,6 +8,7 @@ from ..mappings import IndexDescription
 from ..models import ModelSpec, load_spec
 from ..types import Encoder, Input
 from .load import OnnxEncoder, load
+from .reranker import OnnxReranker, load_reranker
 
 __all__ = ["EncoderPool", "IndexEncoders"]
 
@@ -27,6 +28,7 @@ class EncoderPool:
         self._lock = threading.Lock()
         self._loading: dict[str, threading.Lock] = {}
         self._loaded: dict[str, OnnxEncoder] = {}
+        self._rerankers: dict[str, OnnxReranker] = {}
 
     def get(self, spec: ModelSpec) -> OnnxEncoder:
         """Return the encoder of a model; whoever asks for another one meanwhile does not wait.
@@ -45,7 +47,17 @@ class EncoderPool:
 
     def loaded(self) -> frozenset[str]:
         """Return the fingerprints of the models that are loaded."""
-        return frozenset(self._loaded)
+        return frozenset({*self._loaded, *self._rerankers})
+
+    def reranker(self, spec: ModelSpec) -> OnnxReranker:
+        """Return the cross-encoder of a spec of kind ``reranker``; errors as in `get`."""
+        key = spec.fingerprint
+        with self._lock:
+            loading = self._loading.setdefault(key, threading.Lock())
+        with loading:
+            if key not in self._rerankers:
+                self._rerankers[key] = load_reranker(spec, provider=self._provider, threads=self._threads)
+            return self._rerankers[key]
 
     @property
     def truncated(self) -> int:
