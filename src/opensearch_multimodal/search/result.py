@@ -54,12 +54,15 @@ class SearchResult:
         timings_ms: stage → milliseconds, and ``total``.
         candidates: size of the union of the first stage.
         notes: what a stage left out and why, one sentence each.
+        composition: of a composed question, per part what it is, its weight, and what it is to each field;
+            None for a plain question.
     """
 
     hits: tuple[Hit, ...]
     timings_ms: Mapping[str, float]
     candidates: int
     notes: tuple[str, ...]
+    composition: tuple[Mapping[str, Any], ...] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as ``osmm search --json`` prints it."""
@@ -68,4 +71,5 @@ class SearchResult:
             "timings_ms": dict(self.timings_ms),
             "candidates": self.candidates,
             "notes": list(self.notes),
+            "composition": None if self.composition is None else [dict(part) for part in self.composition],
         }

@@ -16,6 +16,8 @@ from ..encoder import EncoderPool, IndexEncoders
 from ..errors import ClusterRejected, InvalidInput
 from ..mappings import IndexDescription, Profile, describe
 from ..types import Candidate, FloatArray
+from .compose import Words, words_of
+from .composition import Composition
 from .first_stage import plan
 from .presentation import bare_hit, present
 from .ranking import fuse_candidates, order, refine_candidates
@@ -88,7 +90,8 @@ class Searcher:
             profile: name of a profile of the index.
             k: how many results.
             filter: a query in OpenSearch's query DSL that every result must match.
-            overrides: parts of the profile to change for this search.
+            overrides: parts of the profile to change for this search, and ``compose``: further parts of the
+                question with weights, such as ``[{"text": "in red", "weight": 0.5}, {"image": …}]``.
             fetch: False gives ids and scores only, without sources, snippets and links.
             preference: which shard copies answer; all stages use the same, a random one unless given.
 
@@ -111,6 +114,8 @@ class _Query:
         self._index = index
         self._encoders = encoders
         self._request = request
+        self._composition = Composition(request.parts())
+        self._words: Words | None = words_of(self._composition.parts) or request.query_text
         self._profile: Profile = request.resolve_profile(index)
         self._preference = request.preference or uuid.uuid4().hex
         self._timings: dict[str, float] = {}
@@ -133,14 +138,15 @@ class _Query:
                     self._cluster,
                     self._index,
                     candidates[:size],
-                    request.query_text,
+                    self._words,
                     refined_field=refined_field,
                     preference=self._preference,
                 )
         else:
             hits = [bare_hit(candidate, refined_field) for candidate in candidates[:size]]
         self._timings["total"] = (time.perf_counter() - started) * 1000
-        return SearchResult(tuple(hits), self._timings, found, tuple(self._notes))
+        told = self._composition.account(self._index, self._profile)
+        return SearchResult(tuple(hits), self._timings, found, tuple(self._notes), composition=told)
 
     def _encode(self) -> dict[str, FloatArray]:
         """Encode the query once per model; a field whose model cannot read it is left out."""
@@ -150,7 +156,7 @@ class _Query:
             {self._index.scored_field(r.field) for r in self._profile.retrievers if r.type != "bm25"}
         ):
             model = self._index.source_field(name).model
-            if model not in by_model:
+            if model not in by_model or self._composition.parts:
                 vector = self._encode_with(name)
                 if vector is None:
                     continue
@@ -161,6 +167,8 @@ class _Query:
     def _encode_with(self, field: str) -> FloatArray | None:
         inputs = self._encoders.query_inputs(field)
         image, text = self._request.query_image, self._request.query_text
+        if self._composition.parts:
+            return self._composition.encode(self._index, field, self._encoders, self._notes)
         if image is not None and "image" in inputs:
             vectors: Sequence[FloatArray] = self._encoders.get(field).encode_pages([image])
         elif text is not None and "text" in inputs:
@@ -177,7 +185,7 @@ class _Query:
                 self._index,
                 self._profile,
                 vectors,
-                request.query_text,
+                self._words,
                 k=request.k,
                 filter=request.filter,
             )
@@ -190,8 +198,8 @@ class _Query:
             return stage.collect(self._index, answers)
 
     def _rank(self, candidates: list[Candidate], vectors: Mapping[str, FloatArray]) -> list[Candidate]:
-        profile, query_text = self._profile, self._request.query_text
-        weights = scored_fields(self._index, profile, vectors, query_text)
+        profile, words, subtracted = self._profile, self._words, self._composition.subtracted
+        weights = scored_fields(self._index, profile, vectors, words)
         primary = profile.refine.primary if profile.refine and self._can_refine(weights) else None
         with self._timed("score"):
             stored = score_union(
@@ -200,9 +208,10 @@ class _Query:
                 candidates,
                 weights,
                 vectors,
-                query_text,
+                words,
                 primary=primary,
                 preference=self._preference,
+                subtracted=subtracted,
             )
         with self._timed("fuse"):
             fuse_candidates(candidates, profile, weights)
@@ -219,6 +228,9 @@ class _Query:
     def _can_refine(self, weights: Mapping[str, float]) -> bool:
         settings = self._profile.refine
         if settings is None:
+            return False
+        if settings.primary in self._composition.subtracted:
+            self._notes.append(f"not refined: no query of '{settings.primary}' alone subtracts a part")
             return False
         if settings.primary in weights and any(name in weights for name in settings.complementary):
             return True

@@ -88,7 +88,9 @@ class RankRequest(_Request):
     profile: Name = "default"
     k: int = Field(default=10, ge=1)
     filter: dict[str, Any] | None = Field(default=None, description="A clause of OpenSearch's query DSL.")
-    overrides: dict[str, Any] | None = Field(default=None, description="Parts of the profile to change.")
+    overrides: dict[str, Any] | None = Field(
+        default=None, description="Parts of the profile to change, and `compose`."
+    )
     deadline_ms: Deadline = 5_000
     preference: Annotated[str, Field(max_length=512)] | None = None
     on_failure: Literal["error", "bm25"] = Field(
@@ -186,6 +188,7 @@ class SearchResponse(_Response):
     timings_ms: dict[str, float]
     candidates: int
     notes: list[str]
+    composition: list[dict[str, Any]] | None
 
 
 class Model(_Response):

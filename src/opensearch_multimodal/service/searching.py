@@ -16,6 +16,7 @@ from ..errors import ClusterNotFound, ClusterRejected, EnvironmentProblem, Inval
 from ..mappings import IndexDescription
 from ..models import ModelSpec
 from ..search import Searcher, SearchResult
+from .composing import decode_parts
 from .descriptions import Descriptions
 from .encoding import decode_image
 from .lanes import Gate, Job
@@ -89,6 +90,8 @@ class SearchService:
         image = (
             decode_image("query_image", request.query_image, self._limits) if request.query_image else None
         )
+        overrides = decode_parts(request.overrides, image, self._limits)
+        request = request.model_copy(update={"overrides": overrides})
         cluster = self._cluster.on_behalf_of(authorization, deadline=job.deadline)
         search = partial(self._search, request, image, cluster, job, fetch)
         degraded = None
@@ -126,7 +129,7 @@ class SearchService:
                     profile=request.profile,
                     k=request.k,
                     filter=request.filter,
-                    overrides=request.overrides if encode_until is not None else _bm25(index, request.k),
+                    overrides=(request.overrides if encode_until is not None else _bm25(index, request)),
                     fetch=fetch,
                     preference=request.preference,
                 )
@@ -186,13 +189,14 @@ class _QueryPool(EncoderPool):
             raise _NotEncodedError("the query was not encoded in time")
 
 
-def _bm25(index: IndexDescription, k: int) -> dict[str, Any]:
-    """Return what makes any profile one of BM25 alone."""
+def _bm25(index: IndexDescription, request: RankRequest) -> dict[str, Any]:
+    """Return what makes any profile one of BM25 alone; the parts of a composed question stay."""
     field = "text" if index.properties.get("text", {}).get("type") == "text" else None
     if field is None:
         raise InvalidInput("on_failure: the index has no field 'text' to search by BM25")
-    retriever = {"type": "bm25", "field": field, "k": max(k, 50)}
-    return {"retrievers": [retriever], "fusion": None, "refine": None}
+    retriever = {"type": "bm25", "field": field, "k": max(request.k, 50)}
+    composed = {name: value for name, value in (request.overrides or {}).items() if name == "compose"}
+    return {"retrievers": [retriever], "fusion": None, "refine": None, **composed}
 
 
 def _answer(
