@@ -122,6 +122,20 @@ def test_scores_are_the_weighted_sums_of_the_parts(
         assert hit.stages["scores"]["dense"] == pytest.approx(inner, abs=1e-5)
 
 
+def test_positive_parts_are_scored_in_the_cluster_too(cluster: Cluster, texts: dict[str, str]) -> None:
+    by_kind = {
+        kind: {
+            hit.id: hit.score
+            for hit in Searcher(cluster, name)
+            .search(profile="late_interaction", k=RECORDS, overrides={"compose": PARTS[:2]}, fetch=False)
+            .hits
+        }
+        for kind, name in texts.items()
+    }
+    assert len(by_kind["stock"]) == RECORDS
+    assert by_kind["plugin"] == pytest.approx(by_kind["stock"], abs=1e-4)
+
+
 def test_bm25_adds_the_positive_texts(cluster: Cluster, texts: dict[str, str]) -> None:
     searcher = Searcher(cluster, texts["stock"])
 

@@ -21,7 +21,7 @@ from .options import cluster_options, model_options, parse_assignments, parse_ob
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from ..search import Hit, SearchResult
+    from ..search import DocumentHit, Hit, SearchResult
 
 __all__ = ["print_result", "search"]
 
@@ -53,6 +53,11 @@ __all__ = ["print_result", "search"]
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A JSON file with further parts of the question: texts and images with weights.",
 )
+@click.option(
+    "--documents",
+    is_flag=True,
+    help="Show documents with their best pages inside; by the best page, unless the profile says otherwise.",
+)
 @click.option("--explain", is_flag=True, help="Show each stage's ranks, scores and time.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @model_options
@@ -68,6 +73,7 @@ def search(
     condition: str | None,
     overrides: str | None,
     compose: Path | None,
+    documents: bool,
     explain: bool,
     as_json: bool,
     provider: str,
@@ -94,7 +100,10 @@ def search(
     changes = parse_object("override", overrides) or {}
     if compose:
         changes = {**changes, "compose": _parts(compose)}
-    result = Searcher(cluster, index, EncoderPool(provider=provider, threads=threads)).search(
+    searcher = Searcher(cluster, index, EncoderPool(provider=provider, threads=threads))
+    if documents and not searcher.index.profile(profile).documents:
+        changes = {"documents": {"method": "max"}, **changes}
+    result = searcher.search(
         question,
         query_image=_open(image) if image else None,
         profile=profile,
@@ -112,8 +121,11 @@ def print_result(result: SearchResult, *, explain: bool) -> None:
     """Print hits for a person, with an account of the stages if asked."""
     if not result.hits:
         stderr.print("Nothing was found.")
-    for rank, hit in enumerate(result.hits, start=1):
-        _print_hit(rank, hit, explain=explain)
+    if result.documents is None:
+        for rank, hit in enumerate(result.hits, start=1):
+            _print_hit(rank, hit, explain=explain)
+    for rank, document in enumerate(result.documents or (), start=1):
+        _print_document(rank, document, explain=explain)
     for note in result.notes:
         stderr.print(f"[yellow]note:[/] {escape(note)}", highlight=False)
     if explain:
@@ -122,6 +134,22 @@ def print_result(result: SearchResult, *, explain: bool) -> None:
         stdout.print(told, highlight=False, soft_wrap=True)
         for part in result.composition or ():
             stdout.print(Text(f"part {_told(part)}", style="dim"), soft_wrap=True, highlight=False)
+
+
+def _print_document(rank: int, document: DocumentHit, *, explain: bool) -> None:
+    title = next((hit.source["title"] for hit in document.pages if hit.source.get("title")), "")
+    stdout.print(
+        f"[bold]{rank:>2}  {escape(document.id)}[/]  [cyan]{document.score:.4f}[/]  {escape(title)}",
+        highlight=False,
+    )
+    for hit in document.pages:
+        where = f"page {hit.source['page']}" if hit.source.get("page") else hit.id
+        line = Text(f"{where}  {hit.score:.4f}  {hit.snippet}")
+        stdout.print(Padding(line, (0, 0, 0, 4)), highlight=False)
+        if hit.link:
+            stdout.print(Text(f"      {hit.link}", style="dim"), soft_wrap=True, highlight=False)
+        if explain:
+            stdout.print(_explanation(hit))
 
 
 def _print_hit(rank: int, hit: Hit, *, explain: bool) -> None:
@@ -154,6 +182,9 @@ def _explanation(hit: Hit) -> Table:
             f"before {refined['before']:.4f}",
             f"after {refined['after']:.4f}",
         )
+    if "reranked" in stages:
+        reranked = stages["reranked"]
+        table.add_row("", "reranked", f"was {reranked['rank_before']}", f"score {reranked['score']:.4f}")
     return table
 
 

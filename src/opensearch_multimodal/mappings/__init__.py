@@ -2,6 +2,7 @@
 
 from .body import PLUGIN, build_body, fde_parameters, load_template, stamp
 from .description import IndexDescription, describe
+from .late_stages import Documents, Rerank
 from .meta import (
     BinaryField,
     Cut,
@@ -20,12 +21,14 @@ __all__ = [
     "PLUGIN",
     "BinaryField",
     "Cut",
+    "Documents",
     "FdeField",
     "Fusion",
     "IndexDescription",
     "Meta",
     "Profile",
     "Refine",
+    "Rerank",
     "Retriever",
     "SourceField",
     "build_body",

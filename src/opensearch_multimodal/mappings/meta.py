@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, Validatio
 
 from ..errors import InvalidInput
 from ..types import Input
+from .late_stages import Documents, Rerank
 
 __all__ = [
     "BinaryField",
@@ -138,7 +139,9 @@ class Profile(_Record):
     retrievers: tuple[Retriever, ...] = Field(min_length=1)
     fusion: Fusion | None = None
     refine: Refine | None = None
+    rerank: Rerank | None = None
     cut: Cut | None = None
+    documents: Documents | None = None
 
 
 class Meta(_Record):

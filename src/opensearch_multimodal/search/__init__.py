@@ -3,11 +3,12 @@
 from .compose import MAX_IMAGES
 from .first_stage import late_interaction_clause
 from .request import Request, metadata_filter
-from .result import Hit, SearchResult
+from .result import DocumentHit, Hit, SearchResult
 from .searcher import Searcher
 
 __all__ = [
     "MAX_IMAGES",
+    "DocumentHit",
     "Hit",
     "Request",
     "SearchResult",

@@ -110,4 +110,6 @@ def _stages(candidate: Candidate, refined_field: str | None) -> dict[str, Any]:
     if refined_field is not None and candidate.refined is not None:
         before = candidate.scores[refined_field]
         stages["refined"] = {"field": refined_field, "before": before, "after": candidate.refined}
+    if candidate.reranked is not None:
+        stages["reranked"] = {"rank_before": candidate.rank_before, "score": candidate.reranked}
     return stages

@@ -34,6 +34,7 @@ class Request:
             ``compose`` in it is a list of further parts of the question, see `compose.parse_parts`.
         fetch: also fetch source, snippet and link of every hit.
         preference: which shard copies answer, None for a random one.
+        rerank_until: time by `time.monotonic` after which no further batch is reranked, None for no limit.
     """
 
     query_text: str | None = None
@@ -44,6 +45,7 @@ class Request:
     overrides: Mapping[str, Any] | None = None
     fetch: bool = True
     preference: str | None = None
+    rerank_until: float | None = None
 
     def check(self) -> None:
         """Refuse what cannot be searched for.

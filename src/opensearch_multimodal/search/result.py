@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Hit", "SearchResult"]
+__all__ = ["DocumentHit", "Hit", "SearchResult"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Hit:
         snippet: the part of the text that answers best, plain text.
         link: where to look at the page, or None.
         stages: ``first_stage`` (retriever → rank and score), ``scores`` (field → exact score), ``fused``,
-            ``refined`` (``before`` and ``after``).
+            ``refined`` (``before`` and ``after``), ``reranked`` (``rank_before`` and ``score``).
     """
 
     id: str
@@ -46,6 +46,28 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
+class DocumentHit:
+    """A document with its best pages.
+
+    Attributes:
+        id: its ``document_id``.
+        index: the concrete index it lives in.
+        score: what orders the documents; comparable within one result only.
+        pages: its best pages, the best first.
+    """
+
+    id: str
+    index: str
+    score: float
+    pages: tuple[Hit, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document as ``osmm search --json`` prints it."""
+        pages = [page.to_json() for page in self.pages]
+        return {"id": self.id, "index": self.index, "score": self.score, "pages": pages}
+
+
+@dataclass(frozen=True, slots=True)
 class SearchResult:
     """Ranked hits, best first.
 
@@ -56,6 +78,7 @@ class SearchResult:
         notes: what a stage left out and why, one sentence each.
         composition: of a composed question, per part what it is, its weight, and what it is to each field;
             None for a plain question.
+        documents: the best documents with their best pages, None where the profile has no such stage.
     """
 
     hits: tuple[Hit, ...]
@@ -63,6 +86,7 @@ class SearchResult:
     candidates: int
     notes: tuple[str, ...]
     composition: tuple[Mapping[str, Any], ...] | None = None
+    documents: tuple[DocumentHit, ...] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as ``osmm search --json`` prints it."""
@@ -72,4 +96,5 @@ class SearchResult:
             "candidates": self.candidates,
             "notes": list(self.notes),
             "composition": None if self.composition is None else [dict(part) for part in self.composition],
+            "documents": None if self.documents is None else [one.to_json() for one in self.documents],
         }

@@ -18,6 +18,7 @@ __all__ = [
     "EncodedFields",
     "EncodedModel",
     "ErrorResponse",
+    "FullDocument",
     "FullHit",
     "Health",
     "Model",
@@ -180,6 +181,15 @@ class FullHit(RankedHit):
     stages: dict[str, Any]
 
 
+class FullDocument(_Response):
+    """A document with its best pages."""
+
+    id: str
+    index: str
+    score: float
+    pages: list[FullHit]
+
+
 class SearchResponse(_Response):
     """The best records with their sources, best first."""
 
@@ -189,6 +199,7 @@ class SearchResponse(_Response):
     candidates: int
     notes: list[str]
     composition: list[dict[str, Any]] | None
+    documents: list[FullDocument] | None
 
 
 class Model(_Response):

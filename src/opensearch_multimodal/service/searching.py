@@ -11,7 +11,7 @@ from typing import Any
 from PIL.Image import Image
 
 from ..client import Cluster
-from ..encoder import EncoderPool, OnnxEncoder, paced
+from ..encoder import EncoderPool, OnnxEncoder, OnnxReranker, paced
 from ..errors import ClusterNotFound, ClusterRejected, EnvironmentProblem, InvalidInput, ModelMismatch
 from ..mappings import IndexDescription
 from ..models import ModelSpec
@@ -29,6 +29,9 @@ __all__ = ["SearchService"]
 
 _ENCODING_SHARE = 0.5
 """The share of the deadline after which a query that may degrade is no longer encoded."""
+
+_RERANKING_SHARE = 0.8
+"""The share of the deadline after which no further batch is reranked, so that what is there is answered."""
 
 _STALE = (ModelMismatch, InvalidInput, ClusterNotFound, ClusterRejected)
 """What a search fails with where its indices have changed since their description was read."""
@@ -91,6 +94,8 @@ class SearchService:
             decode_image("query_image", request.query_image, self._limits) if request.query_image else None
         )
         overrides = decode_parts(request.overrides, image, self._limits)
+        if not fetch:
+            overrides = {**(overrides or {}), "documents": None}  # ids of pages are what was asked for
         request = request.model_copy(update={"overrides": overrides})
         cluster = self._cluster.on_behalf_of(authorization, deadline=job.deadline)
         search = partial(self._search, request, image, cluster, job, fetch)
@@ -132,6 +137,7 @@ class SearchService:
                     overrides=(request.overrides if encode_until is not None else _bm25(index, request)),
                     fetch=fetch,
                     preference=request.preference,
+                    rerank_until=job.started + _RERANKING_SHARE * (job.deadline - job.started),
                 )
 
         known = self.descriptions.get(indices)
@@ -174,6 +180,13 @@ class _QueryPool(EncoderPool):
         except EnvironmentProblem as error:
             raise _NotEncodedError(str(error)) from error
 
+    def reranker(self, spec: ModelSpec) -> OnnxReranker:
+        self._in_time()
+        try:
+            return self._pool.reranker(spec)
+        except EnvironmentProblem as error:
+            raise _NotEncodedError(str(error)) from error
+
     @contextmanager
     def around(self) -> Iterator[None]:
         self._in_time()
@@ -196,7 +209,14 @@ def _bm25(index: IndexDescription, request: RankRequest) -> dict[str, Any]:
         raise InvalidInput("on_failure: the index has no field 'text' to search by BM25")
     retriever = {"type": "bm25", "field": field, "k": max(request.k, 50)}
     composed = {name: value for name, value in (request.overrides or {}).items() if name == "compose"}
-    return {"retrievers": [retriever], "fusion": None, "refine": None, **composed}
+    return {
+        "retrievers": [retriever],
+        "fusion": None,
+        "refine": None,
+        "rerank": None,
+        "documents": None,
+        **composed,
+    }
 
 
 def _answer(
