@@ -57,6 +57,8 @@ class Candidate:
             a multi-vector field; −inf where the record has no such vector, or no text.
         fused: score after fusion, None before.
         refined: score by the refined query, None where nothing was refined.
+        reranked: score by the reranker, None where it was not reranked.
+        rank_before: where reranked, its rank before, 1-based.
         score: the score that orders the result.
     """
 
@@ -69,6 +71,8 @@ class Candidate:
     scores: dict[str, float] = field(default_factory=dict)
     fused: float | None = None
     refined: float | None = None
+    reranked: float | None = None
+    rank_before: int | None = None
     score: float = 0.0
 
 

@@ -204,6 +204,27 @@ def test_filters_and_aggregations_hold_for_ranked_documents(two: Two, running: R
     assert answer["aggregations"]["longest"]["value"] == answer["hits"]["total"]["value"] == 20
 
 
+def test_a_composed_question_goes_through_the_query(two: Two, running: Running) -> None:
+    overrides = {"compose": [{"text": "gamma", "weight": 0.5}, {"text": "passage", "weight": -0.4}]}
+    options: dict[str, Any] = {"profile": "hybrid", "k": 20, "overrides": overrides}
+    expected = Searcher(Cluster(two.nodes[0].url), WRITTEN).search("alpha beta", **options)
+    hits = two.http[1].hits(WRITTEN, {**clause(**options), "size": 20})
+    assert ranking(hits) == pytest.approx({hit.id: hit.score for hit in expected.hits}, abs=1e-5)
+    bad = two.http[0].call("POST", f"{WRITTEN}/_search", clause(overrides={"compose": [{}]}), status=[400])
+    assert "compose[0]: give 'text' or 'image'" in json.dumps(bad)
+
+
+def test_ranked_pages_collapse_to_documents(two: Two, running: Running) -> None:
+    collapse = {"field": "document_id", "inner_hits": {"name": "pages", "size": 3}}
+    plain = two.http[0].hits(WRITTEN, {**clause(k=20), "size": 20})
+    groups = two.http[0].hits(WRITTEN, {**clause(k=20), "size": 20, "collapse": collapse})
+    assert ranking(groups) == pytest.approx(ranking(plain))
+    for group in groups:
+        [page] = group["inner_hits"]["pages"]["hits"]["hits"]
+        assert page["_id"] == group["fields"]["document_id"][0]
+        assert page["_score"] == pytest.approx(group["_score"])
+
+
 def test_another_models_fingerprint_is_refused_at_ingest_and_search(two: Two, running: Running) -> None:
     http = two.http[0]
     other = tiny_index.body(plugin=True)

@@ -13,7 +13,7 @@ from opensearch_multimodal.client import Cluster
 from opensearch_multimodal.mappings import IndexDescription, build_body, describe, load_template
 from opensearch_multimodal.models import DraftOptions, draft_spec, load_spec, save_spec
 
-DENSE, TOKENS = "tiny-dense", "tiny-tokens"
+DENSE, TOKENS, RERANKER = "tiny-dense", "tiny-tokens", "tiny-reranker"
 FDE = {"repetitions": 8, "simhash_bits": 2, "projection": 4}
 
 
@@ -24,6 +24,14 @@ def write_models(folder: Path) -> None:
     tiny_models.write_tokenizer(folder / "tokenizer.json")
     save_spec(draft_spec(folder, DENSE, DraftOptions(kind="dense", pooling="mean")), folder)
     save_spec(draft_spec(folder, TOKENS, DraftOptions(kind="multi_vector", pooling="none")), folder)
+
+
+def write_reranker(folder: Path) -> None:
+    """Add a cross-encoder to $OSMM_HOME."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tiny_models.write_cross_encoder(folder / "model.onnx")
+    tiny_models.write_tokenizer(folder / "tokenizer.json")
+    save_spec(draft_spec(folder, RERANKER, DraftOptions(kind="reranker")), folder)
 
 
 def body(*, encoding: str = "int8", **options: Any) -> dict[str, Any]:

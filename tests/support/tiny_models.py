@@ -47,7 +47,9 @@ def write_tokenizer(path: Path) -> None:
     tokenizer.normalizer = normalizers.BertNormalizer()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
     )
     tokenizer.enable_padding(length=128)
     tokenizer.enable_truncation(128)
@@ -110,6 +112,59 @@ def write_image_model(path: Path, *, size: int | str = 16, dimension: int = DIME
         weights,
     )
     _save(graph, path, None)
+
+
+def write_cross_encoder(path: Path, *, labels: int = 1, dimension: int = DIMENSION) -> None:
+    """Write a cross-encoder: the inner product of the mean states of query and passage, special tokens too.
+
+    With two labels, the logits are minus half and half of it.
+    """
+    nodes = [
+        helper.make_node("Gather", ["table", "input_ids"], ["states"]),
+        helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", ["token_type_ids"], ["types"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["mask", "types"], ["of_passage"]),
+        helper.make_node("Sub", ["mask", "of_passage"], ["of_query"]),
+    ]
+    for side in ("query", "passage"):
+        nodes += [
+            helper.make_node("Unsqueeze", [f"of_{side}", "last_axis"], [f"{side}_mask"]),
+            helper.make_node("Mul", ["states", f"{side}_mask"], [f"{side}_states"]),
+            helper.make_node("ReduceSum", [f"{side}_states", "middle_axis"], [f"{side}_sum"], keepdims=0),
+            helper.make_node("ReduceSum", [f"of_{side}", "middle_axis"], [f"{side}_count"], keepdims=1),
+            helper.make_node("Div", [f"{side}_sum", f"{side}_count"], [f"{side}_mean"]),
+        ]
+    nodes += [
+        helper.make_node("Mul", ["query_mean", "passage_mean"], ["products"]),
+        helper.make_node("ReduceSum", ["products", "middle_axis"], ["similarity"], keepdims=1),
+        helper.make_node("MatMul", ["similarity", "heads"], ["logits"]),
+    ]
+    heads = np.array([[1.0]] if labels == 1 else [[-0.5, 0.5]], dtype=np.float32)
+    weights = [
+        numpy_helper.from_array(np.array([2]), "last_axis"),
+        numpy_helper.from_array(np.array([1]), "middle_axis"),
+        numpy_helper.from_array(table(dimension), "table"),
+        numpy_helper.from_array(heads, "heads"),
+    ]
+    names = ("input_ids", "attention_mask", "token_type_ids")
+    graph = helper.make_graph(
+        nodes,
+        "pairs",
+        [helper.make_tensor_value_info(name, TensorProto.INT64, ["n", "tokens"]) for name in names],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", labels])],
+        weights,
+    )
+    _save(graph, path, None)
+
+
+def pair_score(query: str, passage: str) -> float:
+    """Return what the cross-encoder gives for words of WORDS."""
+    states = table()
+
+    def mean(words: list[str]) -> np.ndarray:
+        return np.mean([states[WORDS.index(word)] for word in words], axis=0)
+
+    return float(mean(["[CLS]", *query.split(), "[SEP]"]) @ mean([*passage.split(), "[SEP]"]))
 
 
 def write_odd_model(path: Path) -> None:

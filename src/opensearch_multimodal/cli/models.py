@@ -106,10 +106,10 @@ def verify(names: tuple[str, ...]) -> None:
 @click.option("--name", required=True, help="The model's name, for index bodies and commands.")
 @click.option(
     "--kind",
-    type=click.Choice(["dense", "multi_vector"]),
+    type=click.Choice(["dense", "multi_vector", "reranker"]),
     default="dense",
     show_default=True,
-    help="One vector per input, or one per token or patch.",
+    help="One vector per input, one per token or patch, or a score per pair of question and text.",
 )
 @click.option(
     "--input",
@@ -185,10 +185,11 @@ def add(
 
     FOLDER holds ONNX files, as optimum or sentence-transformers export them (also in onnx/), and for texts
     a tokenizer.json; configuration files beside them are read for defaults. A text tower and an image tower
-    in two files share one space: text queries then find images.
+    in two files share one space: text queries then find images. A reranker is a cross-encoder whose output
+    are 1 or 2 logits.
 
     The model is run before it is kept: dimension, finite unit vectors, different vectors for different
-    inputs, the same vector alone and in a batch.
+    inputs, the same vector alone and in a batch; a reranker's scores likewise.
     """
     from .. import encoder
 
@@ -199,7 +200,8 @@ def add(
     with stderr.status(f"running {name} …"):
         check = encoder.check_model(spec, folder=folder, allow_batch_dependence=allow_batch_dependence)
     target = store.save_spec(spec, folder, link=link, force=force)
-    stdout.print(f"added [bold]{name}[/]: {spec.kind}, dimension {check.dimension}", highlight=False)
+    yields = "labels" if spec.kind == "reranker" else "dimension"
+    stdout.print(f"added [bold]{name}[/]: {spec.kind}, {yields} {check.dimension}", highlight=False)
     stdout.print(f"  tried        {', '.join(check.inputs)}", highlight=False)
     stdout.print(f"  in a batch   differs by at most {check.batch_difference:.2g}", highlight=False)
     stdout.print(f"  fingerprint  {spec.fingerprint}", highlight=False, soft_wrap=True)

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 from ..errors import InvalidInput
 from ..models import ModelSpec
 from .load import load
+from .reranker import RerankerQuery, load_reranker
 
 __all__ = ["ModelCheck", "check_model"]
 
@@ -35,7 +36,7 @@ class ModelCheck:
         dimension: of the vectors.
         batch_difference: the largest difference of one component between an input encoded alone and in a
             batch.
-        inputs: what was tried: ``queries``, ``passages``, ``pages``.
+        inputs: what was tried: ``queries``, ``passages``, ``pages``; ``pairs`` for a reranker.
     """
 
     dimension: int
@@ -58,6 +59,10 @@ def check_model(
             different inputs the same vector, or gives an input another vector in another batch.
         EnvironmentProblem: a file is missing, damaged, or cannot be loaded.
     """
+    if spec.kind == "reranker":
+        worst = _check_reranker(spec, folder)
+        _require_independent(spec, worst, allow_batch_dependence)
+        return ModelCheck(spec.dimension, worst, ("pairs",))
     encoder = load(spec, folder=folder)
     runs: dict[str, tuple[Callable[[Sequence[Any]], Any], Sequence[Any]]] = {}
     if spec.text:
@@ -78,12 +83,44 @@ def check_model(
         _require_different(spec.name, name, alone)
         differences.append(_difference(spec.name, name, together, alone))
     worst = max(differences)
+    _require_independent(spec, worst, allow_batch_dependence)
+    return ModelCheck(encoder.dimension, worst, tuple(runs))
+
+
+def _require_independent(spec: ModelSpec, worst: float, allow_batch_dependence: bool) -> None:
     if worst > _TOLERANCE and not allow_batch_dependence:
+        what = "score" if spec.kind == "reranker" else "vector"
         raise InvalidInput(
-            f"model '{spec.name}': a vector changes by up to {worst:.3g} with what else is in the batch, "
+            f"model '{spec.name}': a {what} changes by up to {worst:.3g} with what else is in the batch, "
             f"more than {_TOLERANCE:g}, as with dynamic quantisation: what is encoded again would differ"
         )
-    return ModelCheck(encoder.dimension, worst, tuple(runs))
+
+
+@dataclass(frozen=True)
+class _Passage:
+    text: str
+    title: str = ""
+    image: None = None
+
+
+def _check_reranker(spec: ModelSpec, folder: Path | None) -> float:
+    """Return by how much a score differs in a batch; refuse scores that do not depend on both texts."""
+    reranker = load_reranker(spec, folder=folder)
+    passages = [_Passage(text) for text in _TEXTS]
+    queries = [RerankerQuery(_TEXTS[0]), RerankerQuery(_TEXTS[1])]
+    try:
+        together = [reranker.score(query, passages) for query in queries]
+        alone = np.array([reranker.score(queries[0], [one])[0] for one in passages])
+    except InvalidInput:
+        raise
+    except Exception as error:  # the runtime's exceptions have no common base but this
+        reason = " ".join(str(error).split())[:300]
+        raise InvalidInput(f"model '{spec.name}' fails on pairs: {reason}") from None
+    if np.ptp(together[0]) < 1e-6:
+        raise InvalidInput(f"model '{spec.name}' gives different passages the same score")
+    if np.abs(together[0] - together[1]).max() < 1e-6:
+        raise InvalidInput(f"model '{spec.name}' gives different queries the same scores")
+    return float(np.abs(together[0] - alone).max())
 
 
 def _matrices(encoded: Any) -> list[Any]:

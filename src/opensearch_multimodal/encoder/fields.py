@@ -4,38 +4,17 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from .. import wire
 from ..mappings import IndexDescription, SourceField
 from ..token_pooling import pool_tokens
 from ..types import Encoder, check_multi_vector, check_vector
+from .content import Content, text_to_encode
 from .derived import DerivedFields
 from .index import IndexEncoders
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-__all__ = ["Content", "FieldEncoder"]
-
-
-class Content(Protocol):
-    """What models read of a record."""
-
-    @property
-    def title(self) -> str:
-        """Its title, may be empty."""
-        ...
-
-    @property
-    def text(self) -> str:
-        """Its text, may be empty."""
-        ...
-
-    @property
-    def image(self) -> Image | None:
-        """Its page image."""
-        ...
+__all__ = ["FieldEncoder"]
 
 
 class FieldEncoder:
@@ -105,13 +84,8 @@ def _run(encoder: Encoder, field: SourceField, contents: Sequence[Content]) -> t
         images = [(i, content.image) for i, content in enumerate(contents) if content.image is not None]
         return [i for i, _ in images], encoder.encode_pages([image for _, image in images]) if images else []
     chosen = [i for i, content in enumerate(contents) if content.text.strip()]
-    texts = [_text_to_encode(contents[i]) for i in chosen]
+    texts = [text_to_encode(contents[i]) for i in chosen]
     return chosen, encoder.encode_passages(texts) if texts else []
-
-
-def _text_to_encode(content: Content) -> str:
-    """Return what text models read of a record: its title, then its text."""
-    return f"{content.title}\n{content.text}" if content.title else content.text
 
 
 def _check(name: str, vector: Any, field: SourceField, dimension: int) -> Any:

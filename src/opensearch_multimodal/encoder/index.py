@@ -11,6 +11,7 @@ from ..models import ModelSpec, RotationSpec, load_rotation, load_rotation_spec,
 from ..types import Encoder, Input
 from .load import OnnxEncoder, load
 from .matryoshka import CutEncoder
+from .reranker import OnnxReranker, load_reranker
 
 __all__ = ["EncoderPool", "IndexEncoders"]
 
@@ -30,6 +31,7 @@ class EncoderPool:
         self._lock = threading.Lock()
         self._loading: dict[str, threading.Lock] = {}
         self._loaded: dict[str, OnnxEncoder] = {}
+        self._rerankers: dict[str, OnnxReranker] = {}
         self._rotations: dict[str, Rotation] = {}
 
     def get(self, spec: ModelSpec) -> OnnxEncoder:
@@ -61,7 +63,17 @@ class EncoderPool:
 
     def loaded(self) -> frozenset[str]:
         """Return the fingerprints of the models that are loaded."""
-        return frozenset(self._loaded)
+        return frozenset({*self._loaded, *self._rerankers})
+
+    def reranker(self, spec: ModelSpec) -> OnnxReranker:
+        """Return the cross-encoder of a spec of kind ``reranker``; errors as in `get`."""
+        key = spec.fingerprint
+        with self._lock:
+            loading = self._loading.setdefault(key, threading.Lock())
+        with loading:
+            if key not in self._rerankers:
+                self._rerankers[key] = load_reranker(spec, provider=self._provider, threads=self._threads)
+            return self._rerankers[key]
 
     @property
     def truncated(self) -> int:

@@ -2,6 +2,7 @@
 
 from .body import PLUGIN, build_body, fde_parameters, load_template, stamp
 from .description import IndexDescription, describe
+from .late_stages import Documents, Rerank
 from .meta import (
     BinaryField,
     Cut,
@@ -24,6 +25,7 @@ __all__ = [
     "PLUGIN",
     "BinaryField",
     "Cut",
+    "Documents",
     "FdeField",
     "Fusion",
     "IndexDescription",
@@ -32,6 +34,7 @@ __all__ = [
     "Profile",
     "Refine",
     "Relevance",
+    "Rerank",
     "Retriever",
     "SourceField",
     "Statistics",

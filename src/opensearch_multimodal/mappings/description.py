@@ -89,6 +89,7 @@ class IndexDescription:
                 raise InvalidInput(f"profile '{name}': '{profile.refine.primary}' cannot complement itself")
             if not isinstance(self.meta.fields.get(profile.refine.primary), SourceField):
                 raise InvalidInput(f"profile '{name}': refine.primary must be a vector field with a model")
+        self._check_late_stages(name, profile)
         return profile
 
     def scored_field(self, field: str) -> str:
@@ -149,6 +150,44 @@ class IndexDescription:
                     f"field '{mapped}' of index '{self.name}' has dimension {declared}, "
                     f"model '{spec.name}' gives {dimension}"
                 )
+
+    def _check_late_stages(self, name: str, profile: Profile) -> None:
+        rerank, documents = profile.rerank, profile.documents
+        if rerank is not None and rerank.field is not None:
+            described = self.meta.fields.get(rerank.field)
+            if rerank.type == "maxsim":
+                if not isinstance(described, SourceField) or described.encoding is None:
+                    raise InvalidInput(f"profile '{name}': rerank.field must be a multi-vector field")
+            elif self.properties.get(rerank.field, {}).get("type") != "text":
+                raise InvalidInput(f"profile '{name}': rerank.field: '{rerank.field}' is not a text field")
+        if documents is not None and documents.method == "mean_vector":
+            self.document_field(name, profile)
+
+    def document_field(self, name: str, profile: Profile) -> str:
+        """Return the field whose vectors are averaged to vectors of documents.
+
+        Args:
+            name: of the profile, for errors.
+            profile: whose ``documents`` stage has the method ``mean_vector``.
+
+        Raises:
+            InvalidInput: the profile scores no single-vector field, or not the one that is named.
+        """
+        scored = [self.scored_field(retriever.field) for retriever in profile.retrievers]
+        single = [
+            field
+            for field in scored
+            if isinstance(source := self.meta.fields.get(field), SourceField) and source.encoding is None
+        ]
+        wanted = profile.documents.field if profile.documents else None
+        if wanted is None and single:
+            return single[0]
+        if wanted is None or wanted not in single:
+            raise InvalidInput(
+                f"profile '{name}': documents: '{wanted or 'mean_vector'}' needs a single-vector field that "
+                "one of its retrievers scores"
+            )
+        return wanted
 
     def check_rotation(self, name: str, rotation: RotationSpec) -> None:
         """Refuse a learnt rotation that did not make this index's codes.

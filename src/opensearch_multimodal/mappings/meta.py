@@ -15,6 +15,7 @@ from ..errors import InvalidInput
 from ..fusion import Missing
 from ..token_pooling import MAX_FACTOR
 from ..types import MAX_DIMENSION, Input
+from .late_stages import Documents, Rerank
 
 __all__ = [
     "BinaryField",
@@ -222,7 +223,9 @@ class Profile(_Record):
     retrievers: tuple[Retriever, ...] = Field(min_length=1)
     fusion: Fusion | None = None
     refine: Refine | None = None
+    rerank: Rerank | None = None
     cut: Cut | None = None
+    documents: Documents | None = None
 
 
 class Moments(_Record):

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from .. import download
 from ..errors import InvalidInput
 from ..types import Input
-from .hints import image_hints, mrl_hint, text_hints
+from .hints import TextHints, image_hints, mrl_hint, text_hints
 from .onnx_file import Node, Signature, external_data, read_signature, tower_of
 from .spec import ImageTower, Kind, LongInput, ModelFile, ModelSpec, Pooling, TextTower, check_name
 
@@ -23,6 +23,7 @@ _PREFERRED: dict[Input, tuple[str, ...]] = {
     "image": ("vision_model.onnx", "image_model.onnx", "image.onnx", "model.onnx"),
 }
 _VECTOR_OUTPUTS = ("sentence_embedding", "text_embeds", "image_embeds", "embeddings", "embedding")
+_LOGIT_OUTPUTS = ("logits", "scores", "score")
 _STATE_OUTPUTS = ("last_hidden_state", "token_embeddings", "embeddings", "image_embeds")
 
 
@@ -92,7 +93,7 @@ def draft_spec(folder: Path, name: str, options: DraftOptions | None = None) -> 
     if not folder.is_dir():
         raise InvalidInput(f"folder: {folder} is not a folder")
     text = _text_tower(folder, options)
-    image = _image_tower(folder, options)
+    image = _image_tower(folder, options) if options.kind != "reranker" else None
     towers = {"text": text, "image": image}
     found = [key for key, tower in towers.items() if tower]
     if not found:
@@ -152,7 +153,7 @@ def _text_tower(folder: Path, options: DraftOptions) -> tuple[TextTower, Node] |
     tower = {
         "query_prefix": hints.query_prefix,
         "passage_prefix": hints.passage_prefix,
-        "max_query_tokens": options.max_tokens or hints.max_query_tokens,
+        "max_query_tokens": _query_limit(options, hints),
         "max_passage_tokens": options.max_tokens or hints.max_passage_tokens,
         "long_input": options.long_input,
         **settings,
@@ -162,6 +163,13 @@ def _text_tower(folder: Path, options: DraftOptions) -> tuple[TextTower, Node] |
         "pooling": pooling,
     }
     return _validated(TextTower, tower), output
+
+
+def _query_limit(options: DraftOptions, hints: TextHints) -> int:
+    """Return the longest query; a reranker's shares its tokens with the passage, so it has a quarter."""
+    if options.kind == "reranker":
+        return max(8, (options.max_tokens or hints.max_passage_tokens) // 4)
+    return options.max_tokens or hints.max_query_tokens
 
 
 def _image_tower(folder: Path, options: DraftOptions) -> tuple[ImageTower, Node] | None:
@@ -242,7 +250,7 @@ def _choose_output(
         chosen = outputs[given]
     else:
         chosen = _likely_output(path, signature, kind, vectors=pooling in (None, "none"))
-    if kind == "multi_vector" or len(chosen.shape) == 2:
+    if kind != "dense" or len(chosen.shape) == 2:
         return chosen, pooling or "none"
     if decided := pooling or hinted:
         return chosen, decided
@@ -252,6 +260,9 @@ def _choose_output(
 def _likely_output(path: Path, signature: Signature, kind: Kind, *, vectors: bool) -> Node:
     ranks = {rank: {n.name: n for n in signature.outputs if len(n.shape) == rank} for rank in (2, 3)}
     wanted: list[tuple[int, tuple[str, ...]]] = [(3, _STATE_OUTPUTS)]
+    if kind == "reranker":
+        ranks[1] = {n.name: n for n in signature.outputs if len(n.shape) == 1}
+        wanted = [(2, _LOGIT_OUTPUTS), (1, _LOGIT_OUTPUTS)]
     if kind == "dense":
         wanted.insert(0 if vectors and set(ranks[2]) & set(_VECTOR_OUTPUTS) else 1, (2, _VECTOR_OUTPUTS))
     for rank, names in wanted:
@@ -268,6 +279,8 @@ def _dimension(options: DraftOptions, outputs: Sequence[Node]) -> int:
     known = {node.shape[-1] for node in outputs if node.shape and isinstance(node.shape[-1], int)}
     if options.dimension is not None:
         known.add(options.dimension)
+    if options.kind == "reranker" and all(len(node.shape) == 1 for node in outputs):
+        known = {1}
     if len(known) > 1:
         raise InvalidInput(f"dimension: the towers and --dimension disagree: {sorted(map(str, known))}")
     if not known:

@@ -182,7 +182,8 @@ class ModelSpec(_Record):
         name: names the spec, the folder of its files, and the model in an index's ``_meta``.
         kind: ``dense`` yields one vector, ``multi_vector`` one per token or patch, ``reranker`` a score.
         inputs: what it reads on the passage side.
-        dimension: d of the final vectors, after the projection.
+        dimension: d of the final vectors, after the projection; of a reranker, its labels: 1, or 2 of which
+            the second means relevant.
         mrl_dimensions: to how many first components they may be cut, ascending: what the model was trained
             for by Matryoshka representation learning (Kusupati and others, 2022, arXiv:2205.13147).
         normalization: always ``l2``: every vector has unit length.
@@ -275,6 +276,11 @@ class ModelSpec(_Record):
         return self
 
     def _check_kind(self) -> None:
+        if self.kind == "reranker":
+            if self.text is None or self.image is not None or self.projection is not None:
+                raise ValueError("kind 'reranker' has a section [text], no [image] and no [projection]")
+            if self.text.pooling != "none" or self.dimension not in (1, 2):
+                raise ValueError("kind 'reranker' gives 1 or 2 logits (dimension) and has pooling 'none'")
         if (
             self.kind != "multi_vector"
             and self.text

@@ -8,14 +8,17 @@ from .calibration import (
     sample_records,
     with_statistics,
 )
+from .compose import MAX_IMAGES
 from .cut import CutPoint
 from .first_stage import late_interaction_clause
 from .request import Request, metadata_filter
-from .result import Hit, SearchResult
+from .result import DocumentHit, Hit, SearchResult
 from .searcher import Searcher
 
 __all__ = [
+    "MAX_IMAGES",
     "CutPoint",
+    "DocumentHit",
     "Hit",
     "Question",
     "Request",

@@ -17,6 +17,7 @@ from ..encoder import DerivedFields
 from ..errors import InvalidInput
 from ..mappings import BinaryField, FdeField, IndexDescription, Profile, Retriever
 from ..types import Candidate
+from .compose import Words
 
 __all__ = [
     "MODALITY",
@@ -79,7 +80,7 @@ def plan(
     index: IndexDescription,
     profile: Profile,
     vectors: QueryVectors,
-    query_text: str | None,
+    words: Words | None,
     derived: DerivedFields,
     *,
     k: int,
@@ -93,7 +94,7 @@ def plan(
         index: the index.
         profile: names the retrievers.
         vectors: the encoded query.
-        query_text: the question in words, for BM25.
+        words: the question in words, for BM25.
         derived: makes codes and encodings of the query's vectors.
         k: results wanted; no retriever goes less deep.
         filter: what every candidate must match.
@@ -107,7 +108,7 @@ def plan(
     for retriever in profile.retrievers:
         if retriever.type == "late_interaction":
             continue
-        clause = _clause(index, retriever, vectors, query_text, derived, max(k, retriever.k), filter)
+        clause = _clause(index, retriever, vectors, words, derived, max(k, retriever.k), filter)
         if clause is None:
             continue
         same_type = sum(other.type == retriever.type for other in profile.retrievers) > 1
@@ -118,7 +119,7 @@ def plan(
             body["docvalue_fields"] = [MODALITY]
         searches.append(Search(body, global_statistics=needs_statistics(index, retriever.type)))
     if not chosen:
-        asked = "text" if query_text is not None else "image"
+        asked = "text" if words is not None else "image"
         raise InvalidInput(
             f"query: no retriever of this profile reads {asked} queries in index '{index.name}'"
         )
@@ -173,13 +174,13 @@ def _clause(
     index: IndexDescription,
     retriever: Retriever,
     vectors: QueryVectors,
-    query_text: str | None,
+    words: Words | None,
     derived: DerivedFields,
     depth: int,
     condition: Mapping[str, Any] | None,
 ) -> dict[str, Any] | None:
     if retriever.type == "bm25":
-        return None if query_text is None else bm25_clause(retriever.field, query_text, condition)
+        return None if words is None else bm25_clause(retriever.field, words, condition)
     vector = vectors.get(index.scored_field(retriever.field))
     if vector is None:
         return None
@@ -192,19 +193,28 @@ def _clause(
     return {"knn": {retriever.field: clause}}
 
 
-def bm25_text(query_text: str) -> str:
-    """Return what BM25 reads of a question: all of it, or the first distinct words of a very long one.
+def bm25_text(query_text: str, most: int = _MOST_WORDS) -> str:
+    """Return what BM25 reads of a question: all of it, or the first ``most`` distinct words of a longer one.
 
     The cluster refuses a query of more than 1,024 terms, and an ideograph is a term of its own.
     """
-    if len(_WORDS.findall(query_text)) <= _MOST_WORDS:
+    if len(_WORDS.findall(query_text)) <= most:
         return query_text
-    return " ".join(list(dict.fromkeys(_WORDS.findall(query_text.lower())))[:_MOST_WORDS])
+    return " ".join(list(dict.fromkeys(_WORDS.findall(query_text.lower())))[:most])
 
 
-def bm25_clause(field: str, query_text: str, condition: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return a BM25 query over one text field, among what matches ``condition``."""
-    match = {"match": {field: {"query": bm25_text(query_text)}}}
+def bm25_clause(field: str, words: Words, condition: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return a BM25 query over one text field, among what matches ``condition``.
+
+    Several texts score by the sum of each text's BM25 times its weight.
+    """
+    match: dict[str, Any]
+    if isinstance(words, str):
+        match = {"match": {field: {"query": bm25_text(words)}}}
+    else:
+        most = _MOST_WORDS // len(words)
+        texts = [{"query": bm25_text(text, most), "boost": weight} for text, weight in words]
+        match = {"bool": {"should": [{"match": {field: text}} for text in texts]}}
     if condition is None:
         return match
     return {"bool": {"must": [match], "filter": [condition]}}

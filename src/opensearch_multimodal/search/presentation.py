@@ -9,7 +9,8 @@ from typing import Any
 from ..client import Cluster, Search
 from ..mappings import IndexDescription
 from ..types import Candidate
-from .first_stage import bm25_text, records_clause, search_body
+from .compose import Words
+from .first_stage import bm25_clause, records_clause, search_body
 from .result import Hit
 
 __all__ = ["bare_hit", "present"]
@@ -21,7 +22,7 @@ def present(
     cluster: Cluster,
     index: IndexDescription,
     candidates: Sequence[Candidate],
-    query_text: str | None,
+    words: Words | None,
     *,
     refined_field: str | None,
     preference: str,
@@ -34,7 +35,7 @@ def present(
         cluster: the cluster.
         index: the index.
         candidates: the best ones, in order.
-        query_text: the question in words, which snippets answer.
+        words: the question in words, which snippets answer.
         refined_field: the field whose query was refined, or None.
         preference: as in the other stages.
     """
@@ -43,7 +44,7 @@ def present(
     clause = records_clause(index, [(candidate.index, candidate.id) for candidate in candidates])
     body = search_body(clause, len(candidates))
     body["_source"] = {"excludes": [*index.meta.fields, "image"]}
-    body["highlight"] = _highlight(index, query_text)
+    body["highlight"] = _highlight(index, words)
     answer = cluster.msearch(index.name, [Search(body)], preference=preference)[0]
     found = {(hit["_index"], hit["_id"]): hit for hit in answer["hits"]["hits"]}
     return [
@@ -58,15 +59,15 @@ def bare_hit(candidate: Candidate, refined_field: str | None) -> Hit:
     return _hit(candidate, {}, refined_field)
 
 
-def _highlight(index: IndexDescription, query_text: str | None) -> dict[str, Any]:
+def _highlight(index: IndexDescription, words: Words | None) -> dict[str, Any]:
     text_fields = [name for name, field in index.properties.items() if field.get("type") == "text"]
     field: dict[str, Any] = {
         "number_of_fragments": 1,
         "fragment_size": _SNIPPET_CHARACTERS,
         "no_match_size": _SNIPPET_CHARACTERS,
     }
-    if query_text is not None:
-        field["highlight_query"] = {"match": {"text": bm25_text(query_text)}}
+    if words is not None:
+        field["highlight_query"] = bm25_clause("text", words, None)
     fields = {"text": field} if "text" in text_fields else {}
     return {"pre_tags": [""], "post_tags": [""], "max_analyzer_offset": 999_999, "fields": fields}
 
@@ -110,4 +111,6 @@ def _stages(candidate: Candidate, refined_field: str | None) -> dict[str, Any]:
     if refined_field is not None and candidate.refined is not None:
         before = candidate.scores[refined_field]
         stages["refined"] = {"field": refined_field, "before": before, "after": candidate.refined}
+    if candidate.reranked is not None:
+        stages["reranked"] = {"rank_before": candidate.rank_before, "score": candidate.reranked}
     return stages

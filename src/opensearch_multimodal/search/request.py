@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidInput
 from ..mappings import IndexDescription, Profile, parse_profile
+from .compose import Part, parse_parts
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -30,8 +31,10 @@ class Request:
         k: how many results.
         filter: a query in OpenSearch's query DSL that every result must match, or None.
         overrides: parts of the profile to change for this search; None as a value leaves a stage out.
+            ``compose`` in it is a list of further parts of the question, see `compose.parse_parts`.
         fetch: also fetch source, snippet and link of every hit.
         preference: which shard copies answer, None for a random one.
+        rerank_until: time by `time.monotonic` after which no further batch is reranked, None for no limit.
     """
 
     query_text: str | None = None
@@ -42,6 +45,7 @@ class Request:
     overrides: Mapping[str, Any] | None = None
     fetch: bool = True
     preference: str | None = None
+    rerank_until: float | None = None
 
     def check(self) -> None:
         """Refuse what cannot be searched for.
@@ -49,7 +53,7 @@ class Request:
         Raises:
             InvalidInput: naming the value and its limit.
         """
-        if self.query_text is None and self.query_image is None:
+        if self.query_text is None and self.query_image is None and not self._composes:
             raise InvalidInput("query: give query_text, query_image or both")
         if self.query_text is not None:
             if not self.query_text.strip():
@@ -65,12 +69,42 @@ class Request:
         if self.filter is not None and len(self.filter) != 1:
             raise InvalidInput(f"filter: expected one query clause, got {len(self.filter)} keys")
 
+    @property
+    def _composes(self) -> bool:
+        return bool(self.overrides) and "compose" in (self.overrides or {})
+
+    def parts(self) -> tuple[Part, ...]:
+        """Return the parts of a composed question, none of a plain one.
+
+        The text and the image that the question has by itself are parts of weight 1, and come first.
+
+        Raises:
+            InvalidInput: a part is wrong, or none has a positive weight.
+        """
+        if not self._composes or not self.overrides:
+            return ()
+        own = []
+        if self.query_image is not None:
+            own.append(Part(1.0, image=self.query_image))
+        if self.query_text is not None:
+            own.append(Part(1.0, text=self.query_text))
+        parts = (*own, *parse_parts(self.overrides["compose"]))
+        characters = sum(len(part.text or "") for part in parts)
+        if characters > MAX_QUERY_CHARACTERS:
+            raise InvalidInput(
+                f"compose: {characters} characters in all parts, the limit is {MAX_QUERY_CHARACTERS}"
+            )
+        if all(part.weight < 0 for part in parts):
+            raise InvalidInput("compose: every part is negative; give one of positive weight to search for")
+        return parts
+
     def resolve_profile(self, index: IndexDescription) -> Profile:
         """Return the profile of the index with this request's overrides in it."""
         profile = index.profile(self.profile)
-        if not self.overrides:
+        changes = {name: value for name, value in (self.overrides or {}).items() if name != "compose"}
+        if not changes:
             return profile
-        merged = _merge(profile.model_dump(exclude_none=True), self.overrides)
+        merged = _merge(profile.model_dump(exclude_none=True), changes)
         return index.check_profile(self.profile, parse_profile(self.profile, merged))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from .cut import CutPoint
 
-__all__ = ["Hit", "SearchResult"]
+__all__ = ["DocumentHit", "Hit", "SearchResult"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Hit:
         snippet: the part of the text that answers best, plain text.
         link: where to look at the page, or None.
         stages: ``modality``, ``first_stage`` (retriever → rank and score), ``scores`` (field → exact score),
-            ``fused``, ``refined`` (``before`` and ``after``).
+            ``fused``, ``refined`` (``before`` and ``after``), ``reranked`` (``rank_before`` and ``score``).
     """
 
     id: str
@@ -48,6 +48,28 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
+class DocumentHit:
+    """A document with its best pages.
+
+    Attributes:
+        id: its ``document_id``.
+        index: the concrete index it lives in.
+        score: what orders the documents; comparable within one result only.
+        pages: its best pages, the best first.
+    """
+
+    id: str
+    index: str
+    score: float
+    pages: tuple[Hit, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document as ``osmm search --json`` prints it."""
+        pages = [page.to_json() for page in self.pages]
+        return {"id": self.id, "index": self.index, "score": self.score, "pages": pages}
+
+
+@dataclass(frozen=True, slots=True)
 class SearchResult:
     """Ranked hits, best first.
 
@@ -56,6 +78,9 @@ class SearchResult:
         timings_ms: stage → milliseconds, and ``total``.
         candidates: size of the union of the first stage.
         notes: what a stage left out and why, one sentence each.
+        composition: of a composed question, per part what it is, its weight, and what it is to each field;
+            None for a plain question.
+        documents: the best documents with their best pages, None where the profile has no such stage.
         cut: where the list was cut and why, None where the profile does not cut.
     """
 
@@ -63,6 +88,8 @@ class SearchResult:
     timings_ms: Mapping[str, float]
     candidates: int
     notes: tuple[str, ...]
+    composition: tuple[Mapping[str, Any], ...] | None = None
+    documents: tuple[DocumentHit, ...] | None = None
     cut: CutPoint | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -72,5 +99,7 @@ class SearchResult:
             "timings_ms": dict(self.timings_ms),
             "candidates": self.candidates,
             "notes": list(self.notes),
+            "composition": None if self.composition is None else [dict(part) for part in self.composition],
+            "documents": None if self.documents is None else [one.to_json() for one in self.documents],
             "cut": self.cut.to_json() if self.cut else None,
         }

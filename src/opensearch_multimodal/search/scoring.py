@@ -16,8 +16,9 @@ from .. import wire
 from ..client import Cluster, Search
 from ..errors import InvalidInput
 from ..mappings import IndexDescription, Profile, SourceField
-from ..maxsim import Stacked
+from ..maxsim import Stacked, maxsim
 from ..types import Candidate, FloatArray
+from .compose import Words
 from .first_stage import (
     QueryVectors,
     bm25_clause,
@@ -64,11 +65,17 @@ class FieldVectors:
         known = vectors.similarities(query) if isinstance(vectors, Stacked) else vectors @ query
         return cls(positions, vectors, known)
 
-    def scores(self) -> dict[_Key, float]:
-        """Return the exact score of every candidate: MaxSim, or the inner product."""
+    def scores(self, subtracted: FloatArray | None = None) -> dict[_Key, float]:
+        """Return the exact score of every candidate: MaxSim, or the inner product.
+
+        Args:
+            subtracted: shape (m, d): rows whose MaxSim is subtracted, see `composition`.
+        """
         values = self.similarities
         if isinstance(self.vectors, Stacked):
             values = self.vectors.maxsim(values)
+            if subtracted is not None:
+                values = values - maxsim(subtracted, self.vectors)
         return dict(zip(self.positions, values.tolist(), strict=True))
 
     def of(self, candidates: Sequence[Candidate]) -> tuple[Stacked | FloatArray, FloatArray]:
@@ -85,7 +92,7 @@ StoredVectors: TypeAlias = Mapping[str, FieldVectors]
 
 
 def scored_fields(
-    index: IndexDescription, profile: Profile, vectors: QueryVectors, query_text: str | None
+    index: IndexDescription, profile: Profile, vectors: QueryVectors, words: Words | None
 ) -> dict[str, float]:
     """Return the fields that score candidates of this query, each with its weight.
 
@@ -95,7 +102,7 @@ def scored_fields(
     weights: dict[str, float] = {}
     for retriever in profile.retrievers:
         scored = index.scored_field(retriever.field)
-        if scored in vectors or (retriever.type == "bm25" and query_text is not None):
+        if scored in vectors or (retriever.type == "bm25" and words is not None):
             weights[scored] = max(weights.get(scored, 0.0), retriever.weight)
     return weights
 
@@ -106,10 +113,11 @@ def score_union(
     candidates: Sequence[Candidate],
     fields: Iterable[str],
     vectors: QueryVectors,
-    query_text: str | None,
+    words: Words | None,
     *,
     primary: str | None,
     preference: str,
+    subtracted: QueryVectors | None = None,
 ) -> StoredVectors:
     """Fill in every candidate's exact score for every field, in one multi-search request.
 
@@ -119,16 +127,17 @@ def score_union(
         candidates: the union of the first stage; their ``scores`` are completed in place.
         fields: the scored fields.
         vectors: the encoded query.
-        query_text: the question in words, for BM25.
+        words: the question in words, for BM25.
         primary: the field to be refined, whose vectors are fetched even where scores would do.
         preference: as in the first stage, since replicas differ in their BM25 statistics.
+        subtracted: multi-vector field → rows whose MaxSim is subtracted from its score.
 
     Returns:
         The vectors that were fetched on the way.
     """
-    union = _Union(index, candidates, vectors, query_text)
+    union = _Union(index, candidates, vectors, words, subtracted or {})
     for name in fields:
-        union.add(name, fetch=name == primary)
+        union.add(name, fetch=name == primary or name in union.subtracted)
     searches, readers = union.plan()
     if searches:
         answers = cluster.msearch(index.name, searches, preference=preference, cbor=bool(union.stored))
@@ -145,13 +154,15 @@ class _Union:
         index: IndexDescription,
         candidates: Sequence[Candidate],
         vectors: QueryVectors,
-        query_text: str | None,
+        words: Words | None,
+        subtracted: QueryVectors,
     ) -> None:
         self._index = index
         self._candidates = candidates
         self._by_key = {(candidate.index, candidate.id): candidate for candidate in candidates}
         self._vectors = vectors
-        self._query_text = query_text
+        self._words = words
+        self.subtracted = subtracted
         self._asked: list[tuple[str, Search]] = []
         self.stored: list[str] = []
         """Fields whose vectors are fetched."""
@@ -181,7 +192,7 @@ class _Union:
             knn = {"vector": self._vectors[name], "k": size, "filter": ids}
             search = Search(search_body({"knn": {name: knn}}, size))
         else:
-            clause = bm25_clause(name, self._query_text or "", ids)
+            clause = bm25_clause(name, self._words or "", ids)
             search = Search(search_body(clause, size), needs_statistics(self._index, "bm25"))
         self._asked.append((name, search))
 
@@ -220,7 +231,7 @@ class _Union:
         """Compute the scores of the fetched vectors, and mark what has none."""
         self._read_vectors()
         for name, stored in self._fetched.items():
-            for key, score in stored.scores().items():
+            for key, score in stored.scores(self.subtracted.get(name)).items():
                 self._by_key[key].scores[name] = score
         for name in [*self.stored, *(name for name, _ in self._asked)]:
             absent = NO_VECTOR if name in self._vectors else 0.0

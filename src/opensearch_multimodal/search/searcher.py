@@ -12,17 +12,22 @@ import numpy as np
 
 from ..blas import single_threaded
 from ..client import Cluster
-from ..encoder import DerivedFields, EncoderPool, IndexEncoders
+from ..encoder import DerivedFields, EncoderPool, IndexEncoders, Reranker, RerankerQuery
 from ..errors import ClusterRejected, InvalidInput
-from ..mappings import IndexDescription, Profile, describe
+from ..mappings import IndexDescription, describe
 from ..types import Candidate, FloatArray
+from .compose import Words, words_of
+from .composition import Composition
 from .cut import CutPoint, by_relevance, by_score_curve, by_size
-from .first_stage import plan
+from .document_stage import DocumentStage
+from .documents import RankedDocument
+from .first_stage import FirstStage, plan
 from .presentation import bare_hit, present
 from .ranking import fuse_candidates, order, refine_candidates
 from .relevance import RESULTS_LEARNT, probabilities, relevance_of
 from .request import Request
-from .result import SearchResult
+from .reranking import RerankStage
+from .result import DocumentHit, Hit, SearchResult
 from .scoring import score_union, scored_fields
 from .statistics import unlearnt
 
@@ -46,7 +51,12 @@ class Searcher:
     """
 
     def __init__(
-        self, cluster: Cluster, index: str | IndexDescription, encoders: EncoderPool | None = None
+        self,
+        cluster: Cluster,
+        index: str | IndexDescription,
+        encoders: EncoderPool | None = None,
+        *,
+        rerankers: Mapping[str, Reranker] | None = None,
     ) -> None:
         """Read what the index says of itself; models are loaded with the first query that needs them.
 
@@ -54,6 +64,7 @@ class Searcher:
             cluster: the cluster.
             index: an index, alias or pattern, several of them with commas; or what was read of it before.
             encoders: where encoders are kept, None for a pool of its own.
+            rerankers: name → a reranker of your own, which profiles then name as ``rerank.model``.
 
         Raises:
             InvalidInput: the index does not describe its vectors.
@@ -64,7 +75,9 @@ class Searcher:
         self.index = (
             index if isinstance(index, IndexDescription) else describe(index, cluster.get_index(index))
         )
-        self._encoders = IndexEncoders(self.index, encoders)
+        self._pool = encoders or EncoderPool()
+        self._encoders = IndexEncoders(self.index, self._pool)
+        self._rerankers = dict(rerankers or {})
 
     @property
     def profiles(self) -> list[str]:
@@ -82,6 +95,7 @@ class Searcher:
         overrides: Mapping[str, Any] | None = None,
         fetch: bool = True,
         preference: str | None = None,
+        rerank_until: float | None = None,
     ) -> SearchResult:
         """Return the k best records with their sources and an account of every stage.
 
@@ -91,18 +105,25 @@ class Searcher:
             profile: name of a profile of the index.
             k: how many results.
             filter: a query in OpenSearch's query DSL that every result must match.
-            overrides: parts of the profile to change for this search.
+            overrides: parts of the profile to change for this search, and ``compose``: further parts of the
+                question with weights, such as ``[{"text": "in red", "weight": 0.5}, {"image": …}]``.
             fetch: False gives ids and scores only, without sources, snippets and links.
             preference: which shard copies answer; all stages use the same, a random one unless given.
+            rerank_until: time by `time.monotonic` after which no further batch is reranked.
 
         Raises:
             InvalidInput: the request is wrong, or no retriever of the profile can read it.
             ModelMismatch: a model at hand did not make the index's vectors.
             ClusterError: the cluster failed.
         """
-        request = Request(query_text, query_image, profile, k, filter, overrides, fetch, preference)
+        request = Request(
+            query_text, query_image, profile, k, filter, overrides, fetch, preference, rerank_until
+        )
         with single_threaded():
-            return _Query(self._cluster, self.index, self._encoders, request).run()
+            query = _Query(self._cluster, self.index, self._encoders, request)
+            if settings := query.profile.rerank:
+                query.reranker = RerankStage(settings, self.index, self._pool, self._rerankers)
+            return query.run()
 
 
 class _Query:
@@ -114,37 +135,79 @@ class _Query:
         self._index = index
         self._encoders = encoders
         self._request = request
-        self._profile: Profile = request.resolve_profile(index)
+        self._composition = Composition(request.parts())
+        self._words: Words | None = words_of(self._composition.parts) or request.query_text
+        self.profile = self._profile = request.resolve_profile(index)
+        self.reranker: RerankStage | None = None
         self._preference = request.preference or uuid.uuid4().hex
+        self._stage: FirstStage
         self._timings: dict[str, float] = {}
         self._notes: list[str] = []
 
     def run(self) -> SearchResult:
         started = time.perf_counter()
-        request, profile = self._request, self._profile
+        request = self._request
         with self._timed("encode"):
             vectors = self._encode()
         candidates = self._first_stage(vectors)
         found = len(candidates)
         if candidates:
             candidates = self._rank(candidates, vectors)
+        if candidates and self.reranker:
+            candidates = self._rerank(candidates, vectors, self.reranker)
         cut = self._cut(candidates)
         size = cut.size if cut else request.k
-        refined_field = profile.refine.primary if profile.refine else None
-        if request.fetch:
+        documents = self._documents(candidates, vectors)
+        hits, shown = self._present(candidates[:size], documents)
+        self._timings["total"] = (time.perf_counter() - started) * 1000
+        told = self._composition.account(self._index, self._profile)
+        return SearchResult(
+            hits, self._timings, found, tuple(self._notes), cut=cut, composition=told, documents=shown
+        )
+
+    def _documents(
+        self, ranked: Sequence[Candidate], vectors: Mapping[str, FloatArray]
+    ) -> list[RankedDocument] | None:
+        settings, request = self._profile.documents, self._request
+        if settings is None:
+            return None
+        with self._timed("documents"):
+            stage = DocumentStage(self._cluster, self._index, settings, preference=self._preference)
+            found = stage.run(ranked, self._profile, self._stage, vectors, request.filter, request.k)
+        if 0 < len(found) < request.k:
+            self._notes.append(f"{len(found)} documents: the {len(ranked)} candidates belong to no more")
+        return found
+
+    def _present(
+        self, best: Sequence[Candidate], documents: Sequence[RankedDocument] | None
+    ) -> tuple[tuple[Hit, ...], tuple[DocumentHit, ...] | None]:
+        """Return the hits, and the documents with theirs, after one look at the sources of both."""
+        refined_field = self._profile.refine.primary if self._profile.refine else None
+        settings = self._profile.documents
+        shown = settings.pages if settings else 0
+        pages = [page for document in documents or () for page in document.pages[:shown]]
+        wanted = {(candidate.index, candidate.id): candidate for candidate in (*best, *pages)}
+        if self._request.fetch:
             with self._timed("fetch"):
-                hits = present(
+                found = present(
                     self._cluster,
                     self._index,
-                    candidates[:size],
-                    request.query_text,
+                    list(wanted.values()),
+                    self._words,
                     refined_field=refined_field,
                     preference=self._preference,
                 )
         else:
-            hits = [bare_hit(candidate, refined_field) for candidate in candidates[:size]]
-        self._timings["total"] = (time.perf_counter() - started) * 1000
-        return SearchResult(tuple(hits), self._timings, found, tuple(self._notes), cut)
+            found = [bare_hit(candidate, refined_field) for candidate in wanted.values()]
+        hits = {(hit.index, hit.id): hit for hit in found}
+
+        def chosen(candidates: Sequence[Candidate]) -> tuple[Hit, ...]:
+            return tuple(hits[key] for one in candidates if (key := (one.index, one.id)) in hits)
+
+        if documents is None:
+            return chosen(best), None
+        rolled = (DocumentHit(d.id, d.index, d.score, chosen(d.pages[:shown])) for d in documents)
+        return chosen(best), tuple(document for document in rolled if document.pages)
 
     def _encode(self) -> dict[str, FloatArray]:
         """Encode the query once per model; a field whose model cannot read it is left out."""
@@ -152,10 +215,11 @@ class _Query:
         by_model: dict[tuple[str, int | None], FloatArray] = {}
         for name in sorted(
             {self._index.scored_field(r.field) for r in self._profile.retrievers if r.type != "bm25"}
+            | (self.reranker.query_fields if self.reranker else set())
         ):
             field = self._index.source_field(name)
             model = field.model, field.dimension
-            if model not in by_model:
+            if model not in by_model or self._composition.parts:
                 vector = self._encode_with(name)
                 if vector is None:
                     continue
@@ -166,6 +230,8 @@ class _Query:
     def _encode_with(self, field: str) -> FloatArray | None:
         inputs = self._encoders.query_inputs(field)
         image, text = self._request.query_image, self._request.query_text
+        if self._composition.parts:
+            return self._composition.encode(self._index, field, self._encoders, self._notes)
         if image is not None and "image" in inputs:
             vectors: Sequence[FloatArray] = self._encoders.get(field).encode_pages([image])
         elif text is not None and "text" in inputs:
@@ -178,11 +244,11 @@ class _Query:
     def _first_stage(self, vectors: Mapping[str, FloatArray]) -> list[Candidate]:
         request = self._request
         with self._timed("first_stage"):
-            stage = plan(
+            stage = self._stage = plan(
                 self._index,
                 self._profile,
                 vectors,
-                request.query_text,
+                self._words,
                 DerivedFields(self._index, self._encoders),
                 k=request.k,
                 filter=request.filter,
@@ -196,8 +262,8 @@ class _Query:
             return stage.collect(self._index, answers)
 
     def _rank(self, candidates: list[Candidate], vectors: Mapping[str, FloatArray]) -> list[Candidate]:
-        profile, query_text = self._profile, self._request.query_text
-        weights = scored_fields(self._index, profile, vectors, query_text)
+        profile, words, subtracted = self._profile, self._words, self._composition.subtracted
+        weights = scored_fields(self._index, profile, vectors, words)
         primary = profile.refine.primary if profile.refine and self._can_refine(weights) else None
         with self._timed("score"):
             stored = score_union(
@@ -206,9 +272,10 @@ class _Query:
                 candidates,
                 weights,
                 vectors,
-                query_text,
+                words,
                 primary=primary,
                 preference=self._preference,
+                subtracted=subtracted,
             )
         with self._timed("fuse"):
             statistics = self._index.meta.statistics
@@ -228,6 +295,23 @@ class _Query:
                     self._notes.append(f"not refined, the fused order stays: {reason}")
                 ranked = order(ranked)
         return ranked
+
+    def _rerank(
+        self, candidates: list[Candidate], vectors: Mapping[str, FloatArray], stage: RerankStage
+    ) -> list[Candidate]:
+        words = self._words if isinstance(self._words, str | None) else "\n".join(t for t, _ in self._words)
+        with self._timed("rerank"):
+            return stage.run(
+                candidates,
+                RerankerQuery(words, self._request.query_image),
+                vectors,
+                self._composition.subtracted,
+                cluster=self._cluster,
+                encoders=self._encoders,
+                preference=self._preference,
+                until=self._request.rerank_until,
+                notes=self._notes,
+            )
 
     def _cut(self, ranked: Sequence[Candidate]) -> CutPoint | None:
         settings, k = self._profile.cut, self._request.k
@@ -253,6 +337,9 @@ class _Query:
     def _can_refine(self, weights: Mapping[str, float]) -> bool:
         settings = self._profile.refine
         if settings is None:
+            return False
+        if settings.primary in self._composition.subtracted:
+            self._notes.append(f"not refined: no query of '{settings.primary}' alone subtracts a part")
             return False
         if settings.primary in weights and any(name in weights for name in settings.complementary):
             return True

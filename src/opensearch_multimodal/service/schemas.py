@@ -20,6 +20,7 @@ __all__ = [
     "EncodedFields",
     "EncodedModel",
     "ErrorResponse",
+    "FullDocument",
     "FullHit",
     "Health",
     "Model",
@@ -90,7 +91,9 @@ class RankRequest(_Request):
     profile: Name = "default"
     k: int = Field(default=10, ge=1)
     filter: dict[str, Any] | None = Field(default=None, description="A clause of OpenSearch's query DSL.")
-    overrides: dict[str, Any] | None = Field(default=None, description="Parts of the profile to change.")
+    overrides: dict[str, Any] | None = Field(
+        default=None, description="Parts of the profile to change, and `compose`."
+    )
     deadline_ms: Deadline = 5_000
     preference: Annotated[str, Field(max_length=512)] | None = None
     on_failure: Literal["error", "bm25"] = Field(
@@ -180,6 +183,15 @@ class FullHit(RankedHit):
     stages: dict[str, Any]
 
 
+class FullDocument(_Response):
+    """A document with its best pages."""
+
+    id: str
+    index: str
+    score: float
+    pages: list[FullHit]
+
+
 class CutPoint(_Response):
     """Where the list of results was cut, and why."""
 
@@ -197,6 +209,8 @@ class SearchResponse(_Response):
     timings_ms: dict[str, float]
     candidates: int
     notes: list[str]
+    composition: list[dict[str, Any]] | None
+    documents: list[FullDocument] | None
     cut: CutPoint | None = None
 
 

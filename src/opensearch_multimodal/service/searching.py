@@ -10,12 +10,14 @@ from typing import Any
 
 from PIL.Image import Image
 
+from ..binarize import Rotation
 from ..client import Cluster
-from ..encoder import EncoderPool, OnnxEncoder, paced
+from ..encoder import EncoderPool, OnnxEncoder, OnnxReranker, paced
 from ..errors import ClusterNotFound, ClusterRejected, EnvironmentProblem, InvalidInput, ModelMismatch
 from ..mappings import IndexDescription
-from ..models import ModelSpec
+from ..models import ModelSpec, RotationSpec
 from ..search import Searcher, SearchResult
+from .composing import decode_parts
 from .descriptions import Descriptions
 from .encoding import decode_image
 from .lanes import Gate, Job
@@ -28,6 +30,9 @@ __all__ = ["SearchService"]
 
 _ENCODING_SHARE = 0.5
 """The share of the deadline after which a query that may degrade is no longer encoded."""
+
+_RERANKING_SHARE = 0.8
+"""The share of the deadline after which no further batch is reranked, so that what is there is answered."""
 
 _STALE = (ModelMismatch, InvalidInput, ClusterNotFound, ClusterRejected)
 """What a search fails with where its indices have changed since their description was read."""
@@ -89,6 +94,10 @@ class SearchService:
         image = (
             decode_image("query_image", request.query_image, self._limits) if request.query_image else None
         )
+        overrides = decode_parts(request.overrides, image, self._limits)
+        if not fetch:
+            overrides = {**(overrides or {}), "documents": None}  # ids of pages are what was asked for
+        request = request.model_copy(update={"overrides": overrides})
         cluster = self._cluster.on_behalf_of(authorization, deadline=job.deadline)
         search = partial(self._search, request, image, cluster, job, fetch)
         degraded = None
@@ -126,9 +135,10 @@ class SearchService:
                     profile=request.profile,
                     k=request.k,
                     filter=request.filter,
-                    overrides=request.overrides if encode_until is not None else _bm25(index, request.k),
+                    overrides=(request.overrides if encode_until is not None else _bm25(index, request)),
                     fetch=fetch,
                     preference=request.preference,
+                    rerank_until=job.started + _RERANKING_SHARE * (job.deadline - job.started),
                 )
 
         known = self.descriptions.get(indices)
@@ -171,6 +181,16 @@ class _QueryPool(EncoderPool):
         except EnvironmentProblem as error:
             raise _NotEncodedError(str(error)) from error
 
+    def rotation(self, spec: RotationSpec) -> Rotation:
+        return self._pool.rotation(spec)
+
+    def reranker(self, spec: ModelSpec) -> OnnxReranker:
+        self._in_time()
+        try:
+            return self._pool.reranker(spec)
+        except EnvironmentProblem as error:
+            raise _NotEncodedError(str(error)) from error
+
     @contextmanager
     def around(self) -> Iterator[None]:
         self._in_time()
@@ -186,13 +206,21 @@ class _QueryPool(EncoderPool):
             raise _NotEncodedError("the query was not encoded in time")
 
 
-def _bm25(index: IndexDescription, k: int) -> dict[str, Any]:
-    """Return what makes any profile one of BM25 alone."""
+def _bm25(index: IndexDescription, request: RankRequest) -> dict[str, Any]:
+    """Return what makes any profile one of BM25 alone; the parts of a composed question stay."""
     field = "text" if index.properties.get("text", {}).get("type") == "text" else None
     if field is None:
         raise InvalidInput("on_failure: the index has no field 'text' to search by BM25")
-    retriever = {"type": "bm25", "field": field, "k": max(k, 50)}
-    return {"retrievers": [retriever], "fusion": None, "refine": None}
+    retriever = {"type": "bm25", "field": field, "k": max(request.k, 50)}
+    composed = {name: value for name, value in (request.overrides or {}).items() if name == "compose"}
+    return {
+        "retrievers": [retriever],
+        "fusion": None,
+        "refine": None,
+        "rerank": None,
+        "documents": None,
+        **composed,
+    }
 
 
 def _answer(

@@ -14,10 +14,11 @@ from types import FrameType
 
 import uvicorn
 
-from ..encoder import EncoderPool, IndexEncoders
+from ..encoder import EncoderPool, IndexEncoders, RerankerQuery
 from ..errors import InvalidInput
-from ..mappings import IndexDescription, SourceField, describe
+from ..mappings import IndexDescription, Profile, SourceField, describe
 from ..models import ModelSpec, load_spec
+from ..search.rerank import RecordContent
 from .app import Service, create_app
 from .settings import ServiceSettings
 
@@ -116,8 +117,15 @@ def _check_models(index: IndexDescription, pool: EncoderPool) -> None:
             encoders.get(name)
             _run_once(pool, load_spec(field.model))
 
+    for profile in index.meta.profiles.values():
+        if isinstance(profile, Profile) and profile.rerank and profile.rerank.model:
+            _run_once(pool, load_spec(profile.rerank.model))
+
 
 def _run_once(pool: EncoderPool, spec: ModelSpec) -> None:
+    if spec.kind == "reranker":
+        pool.reranker(spec).score(RerankerQuery("warm up"), [RecordContent("", "warm up")])
+        return
     encoder = pool.get(spec)
     if spec.text:
         encoder.encode_queries(["warm up"])
