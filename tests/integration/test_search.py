@@ -180,7 +180,8 @@ def test_binary_finds_and_dense_scores(searcher: Searcher, cluster: Cluster, ind
 def test_refinement_says_before_and_after(searcher: Searcher) -> None:
     depth = 20
     plain = searcher.search("alpha beta", profile="hybrid", k=RECORDS)
-    refined = searcher.search("alpha beta", profile="gqr", k=RECORDS, overrides={"refine": {"depth": depth}})
+    alone = {"refine": {"depth": depth, "fused_share": 0.0}}
+    refined = searcher.search("alpha beta", profile="gqr", k=RECORDS, overrides=alone)
     assert len(refined.hits) == RECORDS
     before = {hit.id: hit.stages["scores"] for hit in plain.hits}
     head, rest = refined.hits[:depth], refined.hits[depth:]

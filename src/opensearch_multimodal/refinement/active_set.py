@@ -20,6 +20,7 @@ Doubles = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
 
 _LARGEST_SHARE = 1 / 16  # of all (query row, candidate row) pairs in the active set; above it, less is gained
+_SHRINK = 0.75  # of the margin, while too many rows are within it
 _FEWEST = 2  # active rows per (query row, candidate) that are always allowed
 _UNPROVED = 0.25  # of all (query row, candidate) pairs; when so many proofs have failed, a new pass pays
 _AHEAD = 4  # a new pass is made where the query will be in so many steps
@@ -99,8 +100,7 @@ class MaxSimTracker:
         Args:
             weights: shape (c,).
         """
-        gradient: Doubles = weights @ self._active.winners
-        return gradient
+        return self._active.gradient(weights)
 
     def _start_from(self, base: FloatArray, similarities: FloatArray | None = None) -> None:
         """Make a pass at ``base``, shape (n, d), and choose the active rows."""
@@ -168,7 +168,7 @@ class _Pass:
         return cls(base.copy(), _norms(base), similarities, best, candidates)
 
     def activate(self, margin: float) -> _ActiveSet:
-        """Gather the rows within ``margin`` of the maximum, or of half of it while they are too many."""
+        """Gather the rows within ``margin`` of the maximum, or of less of it while they are too many."""
         lengths = self.candidates.lengths
         limit = max(_LARGEST_SHARE * self.similarities.size, _FEWEST * self.best.size)
         while True:
@@ -176,7 +176,7 @@ class _Pass:
             chosen = np.flatnonzero(self.similarities >= np.repeat(least, lengths, axis=1))
             if chosen.size <= limit or margin < np.finfo(self.best.dtype).eps:
                 break
-            margin /= 2
+            margin *= _SHRINK
         token, row = np.divmod(chosen, self.similarities.shape[1])
         owner = np.repeat(np.arange(len(lengths)), lengths)
         counts = np.bincount(token * len(lengths) + owner[row], minlength=self.best.size)
@@ -212,7 +212,7 @@ class _ActiveSet:
         pairs: how many pairs, n · c.
         ceilings: what no inactive row exceeds at the base, shape (n, c); −∞ where there is none.
         best: the best similarity of each pair's active rows at the query scored last, shape (n · c,).
-        winners: the row of maximum similarity of each pair, shape (n, c, d), float64.
+        winners: the row of maximum similarity of each pair, shape (c, n, d), float64.
     """
 
     def __init__(self, rows: FloatArray, counts: Indices, ceilings: FloatArray) -> None:
@@ -228,7 +228,7 @@ class _ActiveSet:
         self.pairs = counts.size
         self.ceilings = ceilings
         self.best = np.empty(counts.size, dtype=rows.dtype)
-        self.winners = np.empty((tokens, candidates, rows.shape[1]))
+        self.winners = np.empty((candidates, tokens, rows.shape[1]))
         self._rows = rows
         self._counts = counts
         self._starts = ends - counts
@@ -259,18 +259,23 @@ class _ActiveSet:
             ahead = self._decide(query, ahead)
         changed = np.flatnonzero(ahead != self._ahead)
         if changed.size:
-            self._flat_winners()[changed] = self._rows[ahead[changed]]
+            self._replace(changed, self._rows.take(ahead[changed], axis=0))
             self._ahead = ahead
         return best
 
     def scores(self, query: Floats) -> Doubles:
         """Return the sum over query rows of the winners' inner products, shape (c,)."""
-        scores: Doubles = np.matmul(self.winners, query[:, :, None], dtype=np.float64)[:, :, 0].sum(axis=0)
+        scores: Doubles = self.winners.reshape(len(self.winners), -1) @ query.astype(np.float64).ravel()
         return scores
+
+    def gradient(self, weights: Doubles) -> Doubles:
+        """Return the weighted sum of the candidates' winners, shape (n, d), for weights of shape (c,)."""
+        gradient: Doubles = weights @ self.winners.reshape(len(self.winners), -1)
+        return gradient.reshape(self.winners.shape[1:])
 
     def let_win(self, pairs: Indices, vectors: FloatArray) -> None:
         """Let other rows, shape (k, d), be the winners of k pairs until the next update."""
-        self._flat_winners()[pairs] = vectors
+        self._replace(pairs, vectors)
         self._ahead[pairs] = -1
 
     def _decide(self, query: Floats, close: Indices) -> Indices:
@@ -285,10 +290,9 @@ class _ActiveSet:
             ahead[pair] = rows[exact.argmax()]
         return ahead
 
-    def _flat_winners(self) -> Doubles:
-        """Return the winners as (n · c, d), a view."""
-        flat: Doubles = self.winners.reshape(self.pairs, -1)
-        return flat
+    def _replace(self, pairs: Indices, vectors: FloatArray) -> None:
+        token, candidate = np.divmod(pairs, self.ceilings.shape[1])
+        self.winners[candidate, token] = vectors
 
 
 def _norms(rows: Floats) -> Floats:
