@@ -166,6 +166,7 @@ def heap_in_use(bridge: Bridge) -> int:
     status = bridge.server.status
     assert status is not None
     subprocess.run([find_java() / "bin" / "jcmd", str(status.pid), "GC.run"], check=True, capture_output=True)
+    time.sleep(1.5)  # statistics are kept for a second
     jvm = next(iter(bridge.done("GET", "/_nodes/stats/jvm")["nodes"].values()))["jvm"]
     return int(jvm["mem"]["heap_used_in_bytes"])
 
