@@ -149,6 +149,7 @@ def test_a_reindex_brings_vectors_to_an_index_that_needs_no_plugin(
     new = f"joined-{uuid.uuid4().hex[:8]}"
     index = tiny_index.create(cluster, new, plugin=False)
     assert index.properties["multi_vector"]["type"] == "binary"
+    cluster.refresh(old)  # a reindex copies what can be found
     cluster.call(
         "POST", "/_reindex", {"source": {"index": old}, "dest": {"index": new}}, params={"refresh": "true"}
     )
