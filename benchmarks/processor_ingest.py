@@ -156,7 +156,7 @@ def compare(used: Cluster, count: int) -> str:
     )
     return (
         f"Vectors: dense differs by at most {worst:.1e}; all derived and multi-vector bytes equal for "
-        f"{same} of {count} records (batches differ, and with them the last bits)."
+        f"{same} of {count} records."
     )
 
 
