@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
@@ -24,6 +25,8 @@ __all__ = [
     "Run",
     "check_multi_vector",
     "check_vector",
+    "is_part",
+    "whole_record",
 ]
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
@@ -34,6 +37,8 @@ MultiVector: TypeAlias = npt.NDArray[np.float32]
 
 Run: TypeAlias = Mapping[str, Mapping[str, float]]
 """query id → record id → score (higher is better)."""
+
+_PART = re.compile(r"(.+)#c[0-9]+", re.DOTALL)
 
 Input = Literal["text", "image"]
 """What a model reads on the passage or page side."""
@@ -168,3 +173,14 @@ def _check_finite(name: str, array: FloatArray) -> None:
     if not finite.all():
         where = tuple(int(i) for i in np.argwhere(~finite)[0])
         raise InvalidInput(f"{name}: component {where} is {array[where]}; every component must be finite")
+
+
+def is_part(record_id: str) -> bool:
+    """Return whether an id is that of a part of a split record, such as ``X#c1``."""
+    return _PART.fullmatch(record_id) is not None
+
+
+def whole_record(record_id: str) -> str:
+    """Return the id ``X`` of the record that ``X#c1`` is a part of; any other id as it is."""
+    part = _PART.fullmatch(record_id)
+    return part[1] if part else record_id

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import tiny_index
 from bridge import TOKEN, Bridge
 from faulty_service import FaultyService
 from plugin import Http
@@ -34,6 +35,16 @@ def cluster(server: EmbeddedServer) -> Iterator[Cluster]:
     connection = Cluster(server.url)
     yield connection
     connection.close()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """``$OSMM_HOME`` with the tiny models, for the tests of one file; beside it is room for more models."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OSMM_HOME", str(folder / "home"))
+        tiny_index.write_models(folder / "exported")
+        yield folder / "home"
 
 
 @pytest.fixture

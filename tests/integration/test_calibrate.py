@@ -14,14 +14,12 @@ import pytest
 import tiny_index
 import tiny_models
 from click.testing import CliRunner, Result
-from homes import Recorder
 from PIL import Image
 
 from opensearch_multimodal.cli import main
 from opensearch_multimodal.client import Cluster
 from opensearch_multimodal.encoder import IndexEncoders
 from opensearch_multimodal.errors import InvalidInput
-from opensearch_multimodal.ingest import ingest
 from opensearch_multimodal.mappings import build_body, describe, load_template
 from opensearch_multimodal.models import DraftOptions, draft_spec, load_spec, save_spec
 from opensearch_multimodal.search import (
@@ -31,7 +29,6 @@ from opensearch_multimodal.search import (
     questions_from,
     sample_records,
 )
-from opensearch_multimodal.sources import SourceOptions
 
 PICTURES, TEXTS = 40, 60
 FIELDS = {"text", "dense", "multi_vector", "image_dense"}
@@ -66,31 +63,13 @@ def write_files(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OSMM_HOME", str(folder / "home"))
-        tiny_index.write_models(folder / "exported")
-        yield folder
-
-
-@pytest.fixture(scope="module")
 def index(server: Any, home: Path) -> Iterator[str]:
     cluster, name = Cluster(server.url), f"calibrate-{uuid.uuid4().hex[:8]}"
-    cluster.create_index(name, body(home / "towers"))
-    write_files(home / "files")
+    cluster.create_index(name, body(home.parent / "towers"))
+    write_files(home.parent / "files")
     described = describe(name, cluster.get_index(name))
-    report = ingest(
-        cluster,
-        described,
-        [home / "files"],
-        IndexEncoders(described),
-        options=SourceOptions(ocr="off"),
-        dead_letters=home / "dead.jsonl",
-        listener=Recorder(),
-    )
+    report = tiny_index.ingest_files(cluster, described, home.parent / "files")
     assert report.written == PICTURES + TEXTS
-    cluster.refresh(name)
     yield name
     cluster.delete_index(name)
     cluster.close()

@@ -14,20 +14,17 @@ import pytest
 import tiny_index
 import tiny_models
 from click.testing import CliRunner
-from homes import Recorder
 from PIL import Image
 from services import serving
 
 from opensearch_multimodal import wire
 from opensearch_multimodal.cli import main
 from opensearch_multimodal.client import Cluster
-from opensearch_multimodal.encoder import IndexEncoders, load
+from opensearch_multimodal.encoder import load
 from opensearch_multimodal.errors import InvalidInput
-from opensearch_multimodal.ingest import ingest
 from opensearch_multimodal.mappings import describe
 from opensearch_multimodal.models import DraftOptions, draft_spec, load_spec, save_spec
 from opensearch_multimodal.search import Searcher
-from opensearch_multimodal.sources import SourceOptions
 
 RECORDS = 60
 PARTS = [
@@ -39,29 +36,21 @@ COLOURS = ("red", "green", "blue", "yellow")
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OSMM_HOME", str(folder / "home"))
-        tiny_index.write_models(folder / "exported")
-        towers = folder / "towers"
-        towers.mkdir()
-        tiny_models.write_text_model(towers / "text_model.onnx")
-        tiny_models.write_image_model(towers / "vision_model.onnx")
-        tiny_models.write_tokenizer(towers / "tokenizer.json")
-        options = DraftOptions(kind="dense", pooling="mean", inputs=("image",))
-        save_spec(draft_spec(towers, "tiny-towers", options), towers)
-        yield folder / "home"
+def home(home: Path) -> Path:
+    towers = home.parent / "towers"
+    towers.mkdir()
+    tiny_models.write_text_model(towers / "text_model.onnx")
+    tiny_models.write_image_model(towers / "vision_model.onnx")
+    tiny_models.write_tokenizer(towers / "tokenizer.json")
+    options = DraftOptions(kind="dense", pooling="mean", inputs=("image",))
+    save_spec(draft_spec(towers, "tiny-towers", options), towers)
+    return home
 
 
 def fill(cluster: Cluster, name: str, body: dict[str, Any], folder: Path) -> None:
     cluster.create_index(name, body)
     index = describe(name, cluster.get_index(name))
-    ingest(
-        cluster, index, [folder], IndexEncoders(index), options=SourceOptions(ocr="off"),
-        dead_letters=folder.parent / f"{name}.jsonl", listener=Recorder(),
-    )  # fmt: skip
-    cluster.refresh(name)
+    tiny_index.ingest_files(cluster, index, folder)
 
 
 @pytest.fixture(scope="module")

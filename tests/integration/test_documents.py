@@ -28,15 +28,6 @@ QUESTION = "alpha beta"
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OSMM_HOME", str(folder / "home"))
-        tiny_index.write_models(folder / "exported")
-        yield folder / "home"
-
-
-@pytest.fixture(scope="module")
 def indices(server: Any, home: Path) -> Iterator[dict[int, str]]:
     """Number of shards → an index of the same documents of six pages each."""
     cluster, names = Cluster(server.url), {}

@@ -14,34 +14,24 @@ from typing import Any
 import pytest
 import tiny_index
 from click.testing import CliRunner
-from homes import Recorder
 from plugin import score_bound
 
 from opensearch_multimodal import wire
 from opensearch_multimodal.cli import main
 from opensearch_multimodal.client import Cluster
-from opensearch_multimodal.encoder import IndexEncoders, load
-from opensearch_multimodal.ingest import ingest
+from opensearch_multimodal.encoder import load
 from opensearch_multimodal.mappings import PLUGIN, IndexDescription
 from opensearch_multimodal.models import load_spec
 from opensearch_multimodal.search import Searcher
 from opensearch_multimodal.server import EmbeddedServer
-from opensearch_multimodal.sources import SourceOptions
+
+pytestmark = pytest.mark.usefixtures("home")
 
 RECORDS = 150
 QUERIES = ("alpha beta", "gamma", "beta gamma query", "passage query alpha alpha")
 
 
 PROFILES = ("bm25", "dense", "late_interaction", "hybrid", "gqr")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OSMM_HOME", str(folder / "home"))
-        tiny_index.write_models(folder / "exported")
-        yield folder / "home"
 
 
 @pytest.fixture(scope="module")
@@ -83,17 +73,8 @@ def searchers(
 
 def write(cluster: Cluster, index: IndexDescription, folder: Path) -> None:
     """Ingest the files of a folder."""
-    report = ingest(
-        cluster,
-        index,
-        [folder],
-        IndexEncoders(index),
-        options=SourceOptions(ocr="off"),
-        dead_letters=folder.parent / f"{index.name}-dead.jsonl",
-        listener=Recorder(),
-    )
+    report = tiny_index.ingest_files(cluster, index, folder)
     assert report.complete
-    cluster.refresh(index.name)
 
 
 def scores(searcher: Searcher, query: str, **options: Any) -> dict[str, float]:

@@ -17,20 +17,18 @@ from typing import Any
 import httpx
 import pytest
 import tiny_index
-from homes import Recorder
 from plugin import Http
 from services import Running, serving
 
 from opensearch_multimodal import wire
 from opensearch_multimodal.client import Cluster
-from opensearch_multimodal.encoder import IndexEncoders
-from opensearch_multimodal.ingest import ingest
 from opensearch_multimodal.mappings import describe
 from opensearch_multimodal.maxsim import maxsim
 from opensearch_multimodal.resources import find
 from opensearch_multimodal.search import Searcher
 from opensearch_multimodal.server import EmbeddedServer
-from opensearch_multimodal.sources import SourceOptions
+
+pytestmark = pytest.mark.usefixtures("home")
 
 TOKEN = "0123456789abcdef"
 TEXTS = {f"r{i}": text for i, text in enumerate(tiny_index.texts(120))}
@@ -61,15 +59,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-@pytest.fixture(scope="module", autouse=True)
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OSMM_HOME", str(folder / "home"))
-        tiny_index.write_models(folder / "exported")
-        yield folder / "home"
 
 
 @pytest.fixture(scope="module")
@@ -122,17 +111,8 @@ def write(cluster: Cluster, two: Two) -> None:
     folder.mkdir()
     tiny_index.write_jsonl(folder / "corpus.jsonl", len(TEXTS))
     index = describe(WRITTEN, cluster.get_index(WRITTEN))
-    report = ingest(
-        cluster,
-        index,
-        [folder],
-        IndexEncoders(index),
-        options=SourceOptions(ocr="off"),
-        dead_letters=folder / "dead.jsonl",
-        listener=Recorder(),
-    )
+    report = tiny_index.ingest_files(cluster, index, folder)
     assert report.complete
-    cluster.refresh(WRITTEN)
 
 
 def clause(**more: Any) -> dict[str, Any]:

@@ -16,33 +16,26 @@ import pytest
 import tiny_index
 import tiny_models
 from click.testing import CliRunner
-from homes import Recorder
 from PIL import Image
 from services import serving
 
 from opensearch_multimodal.cli import main
 from opensearch_multimodal.client import Cluster
-from opensearch_multimodal.encoder import Content, IndexEncoders, RerankerQuery, load
+from opensearch_multimodal.encoder import Content, RerankerQuery, load
 from opensearch_multimodal.errors import InvalidInput
-from opensearch_multimodal.ingest import ingest
 from opensearch_multimodal.mappings import describe
 from opensearch_multimodal.maxsim import maxsim, stack
 from opensearch_multimodal.models import load_spec
 from opensearch_multimodal.search import Searcher
-from opensearch_multimodal.sources import SourceOptions
 
 RECORDS = 60
 CROSS = {"model": tiny_index.RERANKER}
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OSMM_HOME", str(folder / "home"))
-        tiny_index.write_models(folder / "exported")
-        tiny_index.write_reranker(folder / "pairs")
-        yield folder / "home"
+def home(home: Path) -> Path:
+    tiny_index.write_reranker(home.parent / "pairs")
+    return home
 
 
 @pytest.fixture(scope="module")
@@ -56,11 +49,7 @@ def index(server: Any, home: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     profiles["reranked"] = {**profiles["hybrid"], "rerank": CROSS | {"depth": 20}}
     cluster.create_index(name, body)
     described = describe(name, cluster.get_index(name))
-    ingest(
-        cluster, described, [folder], IndexEncoders(described), options=SourceOptions(ocr="off"),
-        dead_letters=folder / "dead.jsonl", listener=Recorder(),
-    )  # fmt: skip
-    cluster.refresh(name)
+    tiny_index.ingest_files(cluster, described, folder)
     yield name
     cluster.delete_index(name)
 

@@ -15,30 +15,18 @@ import numpy as np
 import pytest
 import tiny_index
 import tiny_models
-from homes import Recorder
 from PIL import Image
 
 from opensearch_multimodal import wire
 from opensearch_multimodal.client import Cluster
-from opensearch_multimodal.encoder import IndexEncoders, load
+from opensearch_multimodal.encoder import load
 from opensearch_multimodal.errors import InvalidInput, ModelMismatch
-from opensearch_multimodal.ingest import ingest
 from opensearch_multimodal.models import DraftOptions, draft_spec, load_spec, save_spec
 from opensearch_multimodal.search import Searcher, SearchResult, metadata_filter
-from opensearch_multimodal.sources import SourceOptions
 
 RECORDS = 120
 QUERIES = ("alpha beta", "gamma", "beta gamma query")
 PROFILES = ("bm25", "dense", "late_interaction", "hybrid", "gqr")
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OSMM_HOME", str(folder / "home"))
-        tiny_index.write_models(folder / "exported")
-        yield folder / "home"
 
 
 @pytest.fixture(scope="module")
@@ -56,15 +44,7 @@ def indices(server: Any, home: Path, tmp_path_factory: pytest.TempPathFactory) -
     for shards in (1, 3):
         name = names[shards] = f"search-{shards}-{uuid.uuid4().hex[:8]}"
         index = tiny_index.create(cluster, name, shards=shards)
-        ingest(
-            cluster,
-            index,
-            [files],
-            IndexEncoders(index),
-            options=SourceOptions(ocr="off"),
-            dead_letters=files / "dead.jsonl",
-            listener=Recorder(),
-        )
+        tiny_index.ingest_files(cluster, index, files)
     yield names
     for name in names.values():
         cluster.delete_index(name)
@@ -354,15 +334,7 @@ def test_an_image_finds_its_page(
 ) -> None:
     name = image_index(cluster, tmp_path, monkeypatch)
     described = Searcher(cluster, name).index
-    report = ingest(
-        cluster,
-        described,
-        [pictures],
-        IndexEncoders(described),
-        options=SourceOptions(ocr="off"),
-        dead_letters=tmp_path / "dead.jsonl",
-        listener=Recorder(),
-    )
+    report = tiny_index.ingest_files(cluster, described, pictures)
     assert report.written == 5
     searcher = Searcher(cluster, name)
     for colour in ("red", "blue", "yellow"):

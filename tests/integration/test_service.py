@@ -24,32 +24,21 @@ import pytest
 import tiny_index
 import tiny_models
 from click.testing import CliRunner
-from homes import Recorder
 from secured import PASSWORD, USER, secured
 from services import Running, serving
 
 from opensearch_multimodal.cli import main
 from opensearch_multimodal.client import Cluster
-from opensearch_multimodal.encoder import IndexEncoders
-from opensearch_multimodal.ingest import ingest
 from opensearch_multimodal.mappings import describe
 from opensearch_multimodal.models import DraftOptions, draft_spec, load_spec, save_spec
 from opensearch_multimodal.search import Searcher
-from opensearch_multimodal.sources import SourceOptions
+
+pytestmark = pytest.mark.usefixtures("home")
 
 TOKEN = "0123456789abcdef"
 BASIC = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 WORDS = ("alpha", "beta", "gamma", "query", "passage")
 QUESTIONS = [" ".join(words) for words in itertools.product(WORDS, repeat=2)] + list(WORDS)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OSMM_HOME", str(folder / "home"))
-        tiny_index.write_models(folder / "exported")
-        yield folder / "home"
 
 
 def fill(
@@ -64,11 +53,7 @@ def fill(
     (folder / "corpus.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
     cluster.create_index(name, body or tiny_index.body())
     index = describe(name, cluster.get_index(name))
-    ingest(
-        cluster, index, [folder], IndexEncoders(index), options=SourceOptions(ocr="off"),
-        dead_letters=folder / "dead.jsonl", listener=Recorder(),
-    )  # fmt: skip
-    cluster.refresh(name)
+    tiny_index.ingest_files(cluster, index, folder)
 
 
 @pytest.fixture(scope="module")

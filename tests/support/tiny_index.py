@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import tiny_models
+from homes import Recorder
 
 from opensearch_multimodal.client import Cluster
+from opensearch_multimodal.encoder import IndexEncoders
+from opensearch_multimodal.ingest import Report, ingest
 from opensearch_multimodal.mappings import IndexDescription, build_body, describe, load_template
 from opensearch_multimodal.models import DraftOptions, draft_spec, load_spec, save_spec
+from opensearch_multimodal.sources import SourceOptions
 
 DENSE, TOKENS, RERANKER = "tiny-dense", "tiny-tokens", "tiny-reranker"
 FDE = {"repetitions": 8, "simhash_bits": 2, "projection": 4}
@@ -47,6 +51,21 @@ def create(cluster: Cluster, name: str, **options: Any) -> IndexDescription:
     """Create an index for the tiny models and describe it."""
     cluster.create_index(name, body(**options))
     return describe(name, cluster.get_index(name))
+
+
+def ingest_files(cluster: Cluster, index: IndexDescription, folder: Path) -> Report:
+    """Ingest the files of a folder and make the records visible; dead letters go beside the folder."""
+    report = ingest(
+        cluster,
+        index,
+        [folder],
+        IndexEncoders(index),
+        options=SourceOptions(ocr="off"),
+        dead_letters=folder.parent / f"{index.name}-dead.jsonl",
+        listener=Recorder(),
+    )
+    cluster.refresh(index.name)
+    return report
 
 
 def texts(count: int) -> list[str]:

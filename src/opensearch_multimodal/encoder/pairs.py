@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-# As in `text`: tokenizers would start a thread per core.
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-
-from tokenizers import Tokenizer
-
-from ..errors import EnvironmentProblem, InvalidInput
+from ..errors import InvalidInput
 from ..models.spec import TextTower
+from .text import open_tokenizer
 
 __all__ = ["PairSequences", "PairTokenizer"]
 
@@ -48,12 +43,7 @@ class PairTokenizer:
             InvalidInput: the limits leave no room for a passage.
         """
         self._tower = tower
-        try:
-            self._tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # tokenizers raises nothing more special
-            raise EnvironmentProblem(f"{path}: not a tokenizer: {error}") from None
-        self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
+        self._tokenizer = open_tokenizer(path)
         self._special: int = self._tokenizer.num_special_tokens_to_add(is_pair=True)
         if tower.max_query_tokens + self._special >= tower.max_passage_tokens:
             raise InvalidInput(
@@ -61,8 +51,7 @@ class PairTokenizer:
                 f"room for a passage within max_passage_tokens, {tower.max_passage_tokens}"
             )
         self._tokenizer.enable_truncation(tower.max_passage_tokens, strategy="only_second")
-        self._plain = Tokenizer.from_file(str(path))
-        self._plain.no_padding()
+        self._plain = open_tokenizer(path)
         self._plain.enable_truncation(tower.max_query_tokens)
 
     def pair(self, query: str, passages: Sequence[str]) -> PairSequences:

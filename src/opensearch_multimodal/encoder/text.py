@@ -20,7 +20,7 @@ from tokenizers import Tokenizer
 from ..errors import EnvironmentProblem, InvalidInput
 from ..models.spec import LongInput
 
-__all__ = ["TextTokenizer", "TokenSequences", "UnencodableInput", "check_texts"]
+__all__ = ["TextTokenizer", "TokenSequences", "UnencodableInput", "check_texts", "open_tokenizer"]
 
 
 class UnencodableInput(InvalidInput):
@@ -53,6 +53,21 @@ class TokenSequences:
     cut: int
 
 
+def open_tokenizer(path: Path) -> Tokenizer:
+    """Return the tokenizer of a ``tokenizer.json``, without the padding and truncation that it may carry.
+
+    Raises:
+        EnvironmentProblem: it is not a tokenizer.
+    """
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises nothing more special
+        raise EnvironmentProblem(f"{path}: not a tokenizer: {error}") from None
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
 class TextTokenizer:
     """A ``tokenizer.json``, without the padding and truncation that it may carry."""
 
@@ -62,12 +77,7 @@ class TextTokenizer:
         Raises:
             EnvironmentProblem: it is not a tokenizer.
         """
-        try:
-            self._tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # tokenizers raises nothing more special
-            raise EnvironmentProblem(f"{path}: not a tokenizer: {error}") from None
-        self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
+        self._tokenizer = open_tokenizer(path)
         example = self._tokenizer.encode("a")
         plain = np.flatnonzero(np.array(example.special_tokens_mask) == 0)
         self.lead: list[int] = example.ids[: plain[0]] if plain.size else []

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InvalidInput
-from ..types import Run
+from ..types import Run, is_part, whole_record
 from .intervals import CONFIDENCE, SAMPLES, Interval, mean_intervals, paired_intervals
 from .judgements import Qrels
 from .metrics import DEFAULT_METRICS, parse_metric, per_query
 
 __all__ = ["ProfileReport", "Report", "evaluate"]
-
-_PART = re.compile(r"(.+)#c[0-9]+", re.DOTALL)
-"""The id of a record's part: contract 1 adds ``#c<n>`` to a record that is split into passages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +109,8 @@ def evaluate(
     if not parsed:
         raise InvalidInput("metrics: at least one metric is needed, got none")
 
-    parts = not any(_PART.fullmatch(record) for judged in qrels.values() for record in judged)
-    rolled_up = parts and any(_PART.fullmatch(record) for run in runs.values() for record in _ids(run))
+    parts = not any(is_part(record) for judged in qrels.values() for record in judged)
+    rolled_up = parts and any(is_part(record) for run in runs.values() for record in _ids(run))
     whole = {name: _roll_up(run) if rolled_up else run for name, run in runs.items()}
     values = {name: per_query(run, qrels, parsed) for name, run in whole.items()}
     names = [metric.name for metric in parsed]
@@ -143,8 +139,7 @@ def _roll_up(run: Run) -> dict[str, dict[str, float]]:
     for query, hits in run.items():
         best = rolled.setdefault(query, {})
         for record, score in hits.items():
-            match = _PART.fullmatch(record)
-            key = match[1] if match else record
+            key = whole_record(record)
             best[key] = max(score, best.get(key, score))
     return rolled
 

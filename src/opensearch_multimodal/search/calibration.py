@@ -15,7 +15,7 @@ from ..client import Cluster
 from ..encoder import EncoderPool, IndexEncoders
 from ..errors import InvalidInput
 from ..mappings import Fusion, IndexDescription, Moments, Profile, Relevance, Statistics
-from ..types import Candidate
+from ..types import Candidate, is_part, whole_record
 from .first_stage import MODALITY
 from .relevance import RESULTS_LEARNT, features, fit
 from .scoring import NO_VECTOR
@@ -39,7 +39,6 @@ _FEWEST_WORDS, _MOST_WORDS = 5, 40
 _FEWEST_SCORES = 30
 _BEST = 20
 _LOOKED_AT = 50
-_PART = re.compile(r"(.+)#c[0-9]+", re.DOTALL)
 
 Progress = Callable[[], None]
 """Called after each question."""
@@ -229,7 +228,7 @@ def learn_relevance(
         ClusterError: the cluster failed.
     """
     searcher = Searcher(cluster, index, encoders)
-    whole = not any(_PART.fullmatch(record) for judged in qrels.values() for record in judged)
+    whole = not any(is_part(record) for judged in qrels.values() for record in judged)
     rows: list[npt.NDArray[np.float64]] = []
     labels: list[bool] = []
     names: list[str] = []
@@ -298,5 +297,4 @@ def _candidate(stages: Mapping[str, Any]) -> Candidate:
 
 
 def _judged(record: str, judged: Mapping[str, int], *, whole: bool) -> int:
-    part = _PART.fullmatch(record) if whole else None
-    return judged.get(part[1] if part else record, 0)
+    return judged.get(whole_record(record) if whole else record, 0)

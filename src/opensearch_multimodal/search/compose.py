@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +11,7 @@ from PIL import Image
 
 from ..errors import InvalidInput
 from ..sources import SourceOptions
-from ..sources.images import read_image
+from ..sources.images import read_base64_image
 from ..types import Input
 
 __all__ = ["MAX_IMAGES", "MAX_PARTS", "MAX_WEIGHT", "Part", "Words", "parse_parts", "words_of"]
@@ -112,11 +110,7 @@ def _image(name: str, value: Any) -> Image.Image:
     if not isinstance(value, str):
         raise InvalidInput(f"{name}.image: expected an image file in base64, got {_kind(value)}")
     try:
-        data = base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError):
-        raise InvalidInput(f"{name}.image: not base64") from None
-    try:
-        return read_image(data, SourceOptions())
+        return read_base64_image(value, SourceOptions())
     except InvalidInput as error:
         raise InvalidInput(f"{name}.image: {error}") from None
 

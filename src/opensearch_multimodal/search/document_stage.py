@@ -13,6 +13,7 @@ from ..mappings import Documents, IndexDescription, Profile
 from ..types import Candidate, FloatArray
 from .documents import DOCUMENT, RankedDocument, by_best_page, by_mean_vector, by_sum, mean_vectors
 from .first_stage import FirstStage, knn_similarity, needs_statistics, records_clause, search_body
+from .scoring import check_stored
 
 __all__ = ["DocumentStage"]
 
@@ -132,8 +133,7 @@ class DocumentStage:
         self, field: str, documents: set[str], condition: Mapping[str, Any] | None
     ) -> dict[tuple[str, str], FloatArray]:
         """Return (index, document) → the mean of the vectors of all pages that the caller may see."""
-        if not self._index.properties.get(field, {}).get("store"):
-            raise InvalidInput(f"field '{field}' of index '{self._index.name}' needs \"store\": true")
+        check_stored(self._index, field)
         clauses: list[Mapping[str, Any]] = [
             {"terms": {DOCUMENT: sorted(documents)}},
             {"exists": {"field": field}},

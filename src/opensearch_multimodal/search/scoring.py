@@ -33,6 +33,7 @@ __all__ = [
     "NO_VECTOR",
     "FieldVectors",
     "StoredVectors",
+    "check_stored",
     "decode_vectors",
     "score_union",
     "scored_fields",
@@ -253,6 +254,17 @@ class _Union:
                         candidate.scores[name] = NO_VECTOR
 
 
+def check_stored(index: IndexDescription, field: str) -> None:
+    """Refuse a vector field whose vectors cannot be fetched.
+
+    Raises:
+        InvalidInput: they are not stored.
+    """
+    mapping = index.properties.get(field, {})
+    if mapping.get("type") != "multi_vector" and not mapping.get("store"):
+        raise InvalidInput(f"field '{field}' of index '{index.name}' needs \"store\": true")
+
+
 def vector_bodies(
     index: IndexDescription, records: Iterable[_Key], fields: Sequence[str]
 ) -> list[dict[str, Any]]:
@@ -269,9 +281,7 @@ def vector_bodies(
         InvalidInput: a field's vectors are not stored.
     """
     for name in fields:
-        mapping = index.properties.get(name, {})
-        if mapping.get("type") != "multi_vector" and not mapping.get("store"):
-            raise InvalidInput(f"field '{name}' of index '{index.name}' needs \"store\": true")
+        check_stored(index, name)
     ways: dict[frozenset[str], list[_Key]] = {}
     for key in records if fields else ():
         plugin_fields = index.plugin_fields.get(key[0], frozenset())

@@ -137,7 +137,7 @@ class _Query:
         self._request = request
         self._composition = Composition(request.parts())
         self._words: Words | None = words_of(self._composition.parts) or request.query_text
-        self.profile = self._profile = request.resolve_profile(index)
+        self.profile = request.resolve_profile(index)
         self.reranker: RerankStage | None = None
         self._preference = request.preference or uuid.uuid4().hex
         self._stage: FirstStage
@@ -160,7 +160,7 @@ class _Query:
         documents = self._documents(candidates, vectors)
         hits, shown = self._present(candidates[:size], documents)
         self._timings["total"] = (time.perf_counter() - started) * 1000
-        told = self._composition.account(self._index, self._profile)
+        told = self._composition.account(self._index, self.profile)
         return SearchResult(
             hits, self._timings, found, tuple(self._notes), cut=cut, composition=told, documents=shown
         )
@@ -168,12 +168,12 @@ class _Query:
     def _documents(
         self, ranked: Sequence[Candidate], vectors: Mapping[str, FloatArray]
     ) -> list[RankedDocument] | None:
-        settings, request = self._profile.documents, self._request
+        settings, request = self.profile.documents, self._request
         if settings is None:
             return None
         with self._timed("documents"):
             stage = DocumentStage(self._cluster, self._index, settings, preference=self._preference)
-            found = stage.run(ranked, self._profile, self._stage, vectors, request.filter, request.k)
+            found = stage.run(ranked, self.profile, self._stage, vectors, request.filter, request.k)
         if 0 < len(found) < request.k:
             self._notes.append(f"{len(found)} documents: the {len(ranked)} candidates belong to no more")
         return found
@@ -182,8 +182,8 @@ class _Query:
         self, best: Sequence[Candidate], documents: Sequence[RankedDocument] | None
     ) -> tuple[tuple[Hit, ...], tuple[DocumentHit, ...] | None]:
         """Return the hits, and the documents with theirs, after one look at the sources of both."""
-        refined_field = self._profile.refine.primary if self._profile.refine else None
-        settings = self._profile.documents
+        refined_field = self.profile.refine.primary if self.profile.refine else None
+        settings = self.profile.documents
         shown = settings.pages if settings else 0
         pages = [page for document in documents or () for page in document.pages[:shown]]
         wanted = {(candidate.index, candidate.id): candidate for candidate in (*best, *pages)}
@@ -214,7 +214,7 @@ class _Query:
         encoded: dict[str, FloatArray] = {}
         by_model: dict[tuple[str, int | None], FloatArray] = {}
         for name in sorted(
-            {self._index.scored_field(r.field) for r in self._profile.retrievers if r.type != "bm25"}
+            {self._index.scored_field(r.field) for r in self.profile.retrievers if r.type != "bm25"}
             | (self.reranker.query_fields if self.reranker else set())
         ):
             field = self._index.source_field(name)
@@ -246,7 +246,7 @@ class _Query:
         with self._timed("first_stage"):
             stage = self._stage = plan(
                 self._index,
-                self._profile,
+                self.profile,
                 vectors,
                 self._words,
                 DerivedFields(self._index, self._encoders),
@@ -262,7 +262,7 @@ class _Query:
             return stage.collect(self._index, answers)
 
     def _rank(self, candidates: list[Candidate], vectors: Mapping[str, FloatArray]) -> list[Candidate]:
-        profile, words, subtracted = self._profile, self._words, self._composition.subtracted
+        profile, words, subtracted = self.profile, self._words, self._composition.subtracted
         weights = scored_fields(self._index, profile, vectors, words)
         primary = profile.refine.primary if profile.refine and self._can_refine(weights) else None
         with self._timed("score"):
@@ -314,7 +314,7 @@ class _Query:
             )
 
     def _cut(self, ranked: Sequence[Candidate]) -> CutPoint | None:
-        settings, k = self._profile.cut, self._request.k
+        settings, k = self.profile.cut, self._request.k
         if settings is None or not ranked:
             return None
         with self._timed("cut"):
@@ -335,7 +335,7 @@ class _Query:
             return by_relevance(probabilities(head, learnt, statistics), settings, k)
 
     def _can_refine(self, weights: Mapping[str, float]) -> bool:
-        settings = self._profile.refine
+        settings = self.profile.refine
         if settings is None:
             return False
         if settings.primary in self._composition.subtracted:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from ..mappings import FdeField, IndexDescription, Meta, SourceField, parse_meta
 from ..mappings.body import derived_dimension
 from ..models import ModelSpec, load_spec
 from ..sources import Limits, SourceOptions
-from ..sources.images import read_image
+from ..sources.images import read_base64_image
 from ..sources.values import clean
 from .lanes import Gate, Job
 from .metrics import Metrics
@@ -166,11 +165,7 @@ def decode_image(name: str, value: str, limits: ServiceLimits) -> Image.Image:
         Refusal: it is not base64, not an image, or has too many pixels.
     """
     try:
-        data = base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError):
-        raise Refusal(400, "invalid_input", f"{name}: not base64") from None
-    try:
-        return read_image(data, SourceOptions(limits=Limits(max_pixels=limits.pixels)))
+        return read_base64_image(value, SourceOptions(limits=Limits(max_pixels=limits.pixels)))
     except InvalidInput as error:
         raise Refusal(400, "invalid_input", f"{name}: {error}") from None
 

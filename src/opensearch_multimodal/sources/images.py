@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import io
 import threading
 import warnings
@@ -14,11 +16,12 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ..errors import InvalidInput
 from . import ocr
 from .options import SourceOptions
 from .records import CannotRead, Document, Found, Record, Unreadable, os_reason, record_id
 
-__all__ = ["MAX_SIDE", "SUFFIXES", "ImageDocument", "open_image", "read_image"]
+__all__ = ["MAX_SIDE", "SUFFIXES", "ImageDocument", "open_image", "read_base64_image", "read_image"]
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"})
 
@@ -89,6 +92,19 @@ def read_image(data: bytes, options: SourceOptions) -> Image.Image:
             is decoded.
     """
     return _decode(io.BytesIO(data), 0, options)
+
+
+def read_base64_image(text: str, options: SourceOptions) -> Image.Image:
+    """As `read_image`, from the file's bytes in base64.
+
+    Raises:
+        InvalidInput: not base64; and as `read_image`.
+    """
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidInput("not base64") from None
+    return read_image(data, options)
 
 
 @contextmanager
