@@ -33,14 +33,17 @@ import common
 import numpy as np
 import orjson
 import psutil
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from opensearch_multimodal import wire
 from opensearch_multimodal.client import Cluster
+from opensearch_multimodal.errors import ClusterBusy
 from opensearch_multimodal.maxsim import maxsim
 from opensearch_multimodal.server import EmbeddedServer, own_plugin
 
 DENSE = 64
-BATCH = 20
+BULK_BYTES = 16_000_000
+"""What one bulk request may hold: larger ones trip the circuit breaker of a small heap."""
 ENCODINGS = ("float32", "int8", "bit")
 ALONE = "k-NN alone"
 
@@ -235,16 +238,17 @@ def fill(server: Server, way: Way, shape: Shape, pages: Pages) -> None:
     cluster = server.cluster
     cluster.create_index(way.index, {"settings": {"index": settings}, "mappings": {"properties": properties}})
     before = server.cpu_ms()
-    for begin in range(0, shape.pages, BATCH):
+    batch = max(1, min(20, BULK_BYTES // (6 * shape.tokens * shape.dimension)))
+    for begin in range(0, shape.pages, batch):
         lines = []
-        for number in range(begin, min(begin + BATCH, shape.pages)):
+        for number in range(begin, min(begin + batch, shape.pages)):
             rows = pages.vectors(number)
             value: Any = rows.tolist() if way.name == "stock" else []
             if way.name in ENCODINGS:
                 value = base64.b64encode(wire.pack(rows, way.name)).decode()
             lines.append(json.dumps({"index": {"_id": str(number)}}).encode())
             lines.append(orjson.dumps({"dense": pages.dense(rows).tolist(), "vectors": value}))
-        cluster.bulk(way.index, b"\n".join(lines) + b"\n")
+        write(cluster, way.index, b"\n".join(lines) + b"\n")
     cluster.refresh(way.index)
     way.indexing_ms = (server.cpu_ms() - before) / shape.pages
     cluster.call(
@@ -257,6 +261,16 @@ def fill(server: Server, way: Way, shape: Shape, pages: Pages) -> None:
     way.megabytes = sum(int(row["size"]) for row in segments) / 1e6
     if sum(int(row["docs.count"]) for row in segments) != shape.pages:
         raise SystemExit(f"{way.index}: not every page is there")
+
+
+@retry(retry=retry_if_exception_type(ClusterBusy), wait=wait_fixed(2), stop=stop_after_attempt(30))
+def write(cluster: Cluster, index: str, lines: bytes) -> None:
+    """Write one bulk, again while the server has no room for it; what then still failed ends the run."""
+    refused = [item for item in cluster.bulk(index, lines) if not item.written]
+    if any(item.transient for item in refused):
+        raise ClusterBusy(f"{index}: {refused[0].reason}")
+    if refused:
+        raise SystemExit(f"{index}: {len(refused)} pages were refused: {refused[0].reason}")
 
 
 def search_body(way: Way, shape: Shape, query: np.ndarray, dense: np.ndarray) -> dict[str, Any]:
