@@ -80,6 +80,18 @@ class Candidate:
     rank_before: int | None = None
     score: float = 0.0
 
+    def copy(self) -> Candidate:
+        """Return a candidate that can be ranked anew: found and scored as this one, nothing more."""
+        return Candidate(
+            self.id,
+            self.index,
+            dict(self.ranks),
+            dict(self.first_scores),
+            self.modality,
+            set(self.found),
+            dict(self.scores),
+        )
+
 
 @runtime_checkable
 class Encoder(Protocol):

@@ -149,7 +149,8 @@ def _write(cluster: Cluster, name: str, statistics: Statistics) -> None:
 
     def change(meta: dict[str, Any]) -> dict[str, Any]:
         parsed = parse_meta(f"index '{name}'", meta.get("multimodal"))
-        changed = parsed.model_copy(update={"statistics": statistics})
+        kept = statistics.model_copy(update={"tuned": parsed.statistics.tuned})
+        changed = parsed.model_copy(update={"statistics": kept})
         return {**meta, "multimodal": changed.model_dump(mode="json", exclude_none=True)}
 
     cluster.update_meta(name, change)

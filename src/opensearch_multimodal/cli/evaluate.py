@@ -17,10 +17,11 @@ from rich.table import Table
 from ..client import Cluster
 from ..errors import InvalidInput
 from .console import stderr, stdout
+from .intervals import signed, verdict
 from .options import cluster_options, model_options
 
 if TYPE_CHECKING:
-    from ..evaluation import Interval, Measured, Report, SearchResult, Topics
+    from ..evaluation import Measured, Report, SearchResult, Topics
 
 __all__ = ["evaluate"]
 
@@ -203,20 +204,10 @@ def _quality(report: Report) -> Table:
                 f"  {escape(name)}",
                 f"[bold]{mean}[/]" if value.mean == best else mean,
                 f"{value.low:.3f} – {value.high:.3f}",
-                "" if difference is None else _signed(difference),
-                "[dim]baseline[/]" if difference is None else _verdict(difference),
+                "" if difference is None else signed(difference),
+                "[dim]baseline[/]" if difference is None else verdict(difference),
             )
     return table
-
-
-def _signed(difference: Interval) -> str:
-    return f"{difference.mean:+.3f} ({difference.low:+.3f} – {difference.high:+.3f})"
-
-
-def _verdict(difference: Interval) -> str:
-    if not difference.excludes_zero:
-        return "[dim]unclear[/]"
-    return "[green]better[/]" if difference.low > 0 else "[red]worse[/]"
 
 
 def _time(measured: Mapping[str, Measured], k: int) -> Table:

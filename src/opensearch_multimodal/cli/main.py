@@ -27,6 +27,7 @@ _COMMANDS = {
     "search": ".search",
     "serve": ".serve",
     "server": ".server",
+    "tune": ".tune",
 }
 """Command name → module below this package that holds a click command of the same name.
 

@@ -8,9 +8,11 @@ from .measure import Hit, Measured, SearchResult, run_profiles
 from .metrics import DEFAULT_METRICS, Metric, parse_metric, per_query
 from .report import ProfileReport, Report, evaluate
 from .trec import write_run
+from .tune import FOLDS, Row, Tuning, tune
 
 __all__ = [
     "DEFAULT_METRICS",
+    "FOLDS",
     "Hit",
     "Interval",
     "Measured",
@@ -18,8 +20,10 @@ __all__ = [
     "ProfileReport",
     "Qrels",
     "Report",
+    "Row",
     "SearchResult",
     "Topics",
+    "Tuning",
     "evaluate",
     "mean_intervals",
     "pair",
@@ -29,5 +33,6 @@ __all__ = [
     "read_qrels",
     "read_queries",
     "run_profiles",
+    "tune",
     "write_run",
 ]

@@ -12,7 +12,7 @@ from .intervals import CONFIDENCE, SAMPLES, Interval, mean_intervals, paired_int
 from .judgements import Qrels
 from .metrics import DEFAULT_METRICS, parse_metric, per_query
 
-__all__ = ["ProfileReport", "Report", "evaluate"]
+__all__ = ["ProfileReport", "Report", "evaluate", "judges_wholes", "roll_up"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +109,8 @@ def evaluate(
     if not parsed:
         raise InvalidInput("metrics: at least one metric is needed, got none")
 
-    parts = not any(is_part(record) for judged in qrels.values() for record in judged)
-    rolled_up = parts and any(is_part(record) for run in runs.values() for record in _ids(run))
-    whole = {name: _roll_up(run) if rolled_up else run for name, run in runs.items()}
+    rolled_up = judges_wholes(qrels) and any(is_part(record) for run in runs.values() for record in _ids(run))
+    whole = {name: roll_up(run) if rolled_up else run for name, run in runs.items()}
     values = {name: per_query(run, qrels, parsed) for name, run in whole.items()}
     names = [metric.name for metric in parsed]
     profiles = {}
@@ -133,7 +132,12 @@ def evaluate(
     return Report(profiles, reference, len(qrels), rolled_up, tuple(_doubts(whole, qrels)))
 
 
-def _roll_up(run: Run) -> dict[str, dict[str, float]]:
+def judges_wholes(qrels: Qrels) -> bool:
+    """Return whether judgements name whole records only, never the parts of split ones."""
+    return not any(is_part(record) for judged in qrels.values() for record in judged)
+
+
+def roll_up(run: Run) -> dict[str, dict[str, float]]:
     """Return ``run`` with the parts of a record replaced by the record, at the best part's score."""
     rolled: dict[str, dict[str, float]] = {}
     for query, hits in run.items():

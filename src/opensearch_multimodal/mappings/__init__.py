@@ -17,6 +17,7 @@ from .meta import (
     SourceField,
     Statistics,
     TokenPooling,
+    Tuned,
     parse_meta,
     parse_profile,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "SourceField",
     "Statistics",
     "TokenPooling",
+    "Tuned",
     "build_body",
     "describe",
     "fde_parameters",

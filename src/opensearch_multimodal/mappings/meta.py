@@ -31,6 +31,7 @@ __all__ = [
     "SourceField",
     "Statistics",
     "TokenPooling",
+    "Tuned",
     "VectorField",
     "parse_meta",
     "parse_profile",
@@ -254,16 +255,40 @@ class Relevance(_Record):
     results: int = Field(ge=1)
 
 
+class Tuned(_Record):
+    """What ``osmm tune`` found of a profile that it wrote, on questions that had no part in the choice.
+
+    Attributes:
+        metric: such as ``ndcg@10``.
+        queries: how many judged queries there were.
+        mean: of the metric, cross-validated, with its 95% interval ``low`` and ``high``.
+        compared_with: the profile that it was meant to beat.
+        difference: to that profile, paired by query, with its 95% interval.
+    """
+
+    metric: str
+    queries: int = Field(ge=1)
+    mean: float
+    low: float
+    high: float
+    compared_with: str
+    difference: float
+    difference_low: float
+    difference_high: float
+
+
 class Statistics(_Record):
-    """Numbers learnt from the collection by ``osmm index calibrate``.
+    """Numbers learnt from the collection by ``osmm index calibrate`` and ``osmm tune``.
 
     Attributes:
         scores: scored field → modality → mean and deviation of its scores.
         relevance: profile → how its results' scores tell relevance.
+        tuned: profile → what it reached when it was tuned.
     """
 
     scores: dict[str, dict[str, Moments]] = {}
     relevance: dict[str, Relevance] = {}
+    tuned: dict[str, Tuned] = {}
 
 
 class Meta(_Record):

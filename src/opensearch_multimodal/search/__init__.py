@@ -11,6 +11,7 @@ from .calibration import (
 from .compose import MAX_IMAGES
 from .cut import CutPoint
 from .first_stage import late_interaction_clause
+from .replay import Refinements, ScoredQuestion, rank
 from .request import Request, metadata_filter
 from .result import DocumentHit, Hit, SearchResult
 from .searcher import Searcher
@@ -21,7 +22,9 @@ __all__ = [
     "DocumentHit",
     "Hit",
     "Question",
+    "Refinements",
     "Request",
+    "ScoredQuestion",
     "SearchResult",
     "Searcher",
     "late_interaction_clause",
@@ -29,6 +32,7 @@ __all__ = [
     "learn_scores",
     "metadata_filter",
     "questions_from",
+    "rank",
     "sample_records",
     "with_statistics",
 ]

@@ -12,7 +12,7 @@ from ..fusion import fuse
 from ..mappings import Profile, Refine, Statistics
 from ..refinement import Options, Refinement, refine
 from ..types import Candidate, FloatArray
-from .scoring import NO_VECTOR, StoredVectors
+from .scoring import NO_VECTOR, FieldVectors, StoredVectors
 from .statistics import scales
 
 __all__ = ["fuse_candidates", "order", "refine_candidates"]
@@ -54,6 +54,8 @@ def refine_candidates(
     query: FloatArray,
     vectors: StoredVectors,
     statistics: Statistics = _NOTHING_LEARNT,
+    *,
+    known: Refinement | None = None,
 ) -> Refinement | None:
     """Refine the primary retriever's query on the best candidates and rescore them (GQR, arXiv 2510.05038).
 
@@ -67,6 +69,8 @@ def refine_candidates(
         query: the primary's query, (d,) or (n, d) float32.
         vectors: the candidates' stored vectors of the primary field.
         statistics: what was learnt of the collection.
+        known: what an earlier call returned for the same candidates and the same settings but
+            ``fused_share``; it is used again.
 
     Returns:
         The refinement, or None if fewer than two candidates have the primary's vector.
@@ -76,10 +80,7 @@ def refine_candidates(
     head = [c for c in candidates if c.scores[settings.primary] != NO_VECTOR][: settings.depth]
     if len(head) < 2:
         return None
-    known, similarities = vectors[settings.primary].of(head)
-    guides, shares = _complementary(head, profile, settings, weights, statistics)
-    options = _options(settings, shares)
-    refined = refine(query, known, guides, similarities=similarities, **options)
+    refined = known or _refine(head, profile, weights, query, vectors[settings.primary], statistics)
     if refined.skipped is None:
         for candidate, score in zip(head, refined.scores.tolist(), strict=True):
             candidate.refined = candidate.score = score
@@ -87,6 +88,21 @@ def refine_candidates(
             _blend(head, settings.fused_share)
         _move_below(min(c.score for c in head), [c for c in candidates if c.refined is None])
     return refined
+
+
+def _refine(
+    head: Sequence[Candidate],
+    profile: Profile,
+    weights: Mapping[str, float],
+    query: FloatArray,
+    stored: FieldVectors,
+    statistics: Statistics,
+) -> Refinement:
+    settings = profile.refine
+    assert settings is not None  # noqa: S101 - the caller looked
+    vectors, similarities = stored.of(head)
+    guides, shares = _complementary(head, profile, settings, weights, statistics)
+    return refine(query, vectors, guides, similarities=similarities, **_options(settings, shares))
 
 
 def _options(settings: Refine, weights: Sequence[float] | None) -> Options:

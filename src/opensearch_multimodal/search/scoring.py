@@ -6,7 +6,7 @@ replaced by 0 or by the lowest score of the rest.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -116,7 +116,7 @@ def score_union(
     vectors: QueryVectors,
     words: Words | None,
     *,
-    primary: str | None,
+    fetched: Collection[str],
     preference: str,
     subtracted: QueryVectors | None = None,
 ) -> StoredVectors:
@@ -129,7 +129,7 @@ def score_union(
         fields: the scored fields.
         vectors: the encoded query.
         words: the question in words, for BM25.
-        primary: the field to be refined, whose vectors are fetched even where scores would do.
+        fetched: those of them whose vectors are fetched even where scores would do.
         preference: as in the first stage, since replicas differ in their BM25 statistics.
         subtracted: multi-vector field → rows whose MaxSim is subtracted from its score.
 
@@ -138,7 +138,7 @@ def score_union(
     """
     union = _Union(index, candidates, vectors, words, subtracted or {})
     for name in fields:
-        union.add(name, fetch=name == primary or name in union.subtracted)
+        union.add(name, fetch=name in fetched or name in union.subtracted)
     searches, readers = union.plan()
     if searches:
         answers = cluster.msearch(index.name, searches, preference=preference, cbor=bool(union.stored))

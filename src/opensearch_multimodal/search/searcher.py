@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from .first_stage import FirstStage, plan
 from .presentation import bare_hit, present
 from .ranking import fuse_candidates, order, refine_candidates
 from .relevance import RESULTS_LEARNT, probabilities, relevance_of
+from .replay import ScoredQuestion
 from .request import Request
 from .reranking import RerankStage
 from .result import DocumentHit, Hit, SearchResult
@@ -125,6 +127,46 @@ class Searcher:
                 query.reranker = RerankStage(settings, self.index, self._pool, self._rerankers)
             return query.run()
 
+    def score(self, query_text: str, *, profile: str = "default", k: int = 10) -> ScoredQuestion:
+        """Return a question's candidates with their exact scores, not ranked yet.
+
+        Args:
+            query_text: the question in words.
+            profile: name of a profile of the index; its retrievers find the candidates.
+            k: how many results are wanted; no retriever goes less deep.
+
+        Raises:
+            InvalidInput, ModelMismatch, ClusterError: as `search`.
+        """
+        request = Request(query_text, profile=profile, k=k)
+        with single_threaded():
+            return _Query(self._cluster, self.index, self._encoders, request).scored()
+
+    def fetch_vectors(self, question: ScoredQuestion, fields: Sequence[str]) -> ScoredQuestion:
+        """Return the question with its candidates' stored vectors, which a profile that refines needs.
+
+        Args:
+            question: left unchanged.
+            fields: vector fields with a model.
+
+        Raises:
+            InvalidInput: a field's vectors are not stored.
+            ClusterError: the cluster failed.
+        """
+        candidates = [one.copy() for one in question.candidates]
+        with single_threaded():
+            stored = score_union(
+                self._cluster,
+                self.index,
+                candidates,
+                fields,
+                question.vectors,
+                question.words,
+                fetched=fields,
+                preference=uuid.uuid4().hex,
+            )
+        return replace(question, candidates=tuple(candidates), stored=stored)
+
 
 class _Query:
     def __init__(
@@ -164,6 +206,26 @@ class _Query:
         return SearchResult(
             hits, self._timings, found, tuple(self._notes), cut=cut, composition=told, documents=shown
         )
+
+    def scored(self) -> ScoredQuestion:
+        vectors = self._encode()
+        candidates = self._first_stage(vectors)
+        fields = scored_fields(self._index, self.profile, vectors, self._words)
+        if candidates:
+            score_union(
+                self._cluster,
+                self._index,
+                candidates,
+                fields,
+                vectors,
+                self._words,
+                fetched=(),
+                preference=self._preference,
+            )
+        finders = {
+            name: one.field for name, one in zip(self._stage.names, self._stage.retrievers, strict=True)
+        }
+        return ScoredQuestion(tuple(candidates), vectors, self._words, finders)
 
     def _documents(
         self, ranked: Sequence[Candidate], vectors: Mapping[str, FloatArray]
@@ -273,7 +335,7 @@ class _Query:
                 weights,
                 vectors,
                 words,
-                primary=primary,
+                fetched=[primary] if primary else [],
                 preference=self._preference,
                 subtracted=subtracted,
             )
