@@ -23,9 +23,10 @@ import psutil
 import pytest
 import tiny_index
 import tiny_models
+import trustme
 from click.testing import CliRunner
 from secured import PASSWORD, USER, secured
-from services import Running, serving
+from services import Running, serving, wait_until
 
 from opensearch_multimodal.cli import main
 from opensearch_multimodal.client import Cluster
@@ -371,21 +372,39 @@ def test_the_caller_searches_and_the_service_only_reads_mappings(
             assert "the service's own credentials" in answer.json()["error"]["reason"]
 
 
-def test_tls(server: Any, home: Path, index: str, tmp_path: Path) -> None:
-    import trustme
+def issue(authority: trustme.CA, chain: Path, key: Path) -> bytes:
+    """Write a new certificate and its key over the old ones, and return it as it goes over the wire."""
+    issued = authority.issue_cert("localhost", "127.0.0.1")
+    key.write_bytes(issued.private_key_pem.bytes())
+    chain.write_bytes(b"".join(part.bytes() for part in issued.cert_chain_pems))
+    return ssl.PEM_cert_to_DER_cert(issued.cert_chain_pems[0].bytes().decode())
 
+
+def shown_certificate(url: str) -> bytes:
+    place = httpx.URL(url)
+    return ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate((place.host, place.port or 0)))
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_tls(server: Any, home: Path, index: str, tmp_path: Path, workers: str) -> None:
     authority = trustme.CA()
-    certificate = authority.issue_cert("localhost", "127.0.0.1")
     chain, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    certificate.private_key_pem.write_to_path(str(key))
-    for part in certificate.cert_chain_pems:
-        part.write_to_path(str(chain), append=True)
+    first = issue(authority, chain, key)
     context = ssl.create_default_context()
     authority.configure_trust(context)
     with serving(
-        "--url", server.url, "--tls-cert", str(chain), "--tls-key", str(key), verify=context
+        *("--url", server.url, "--tls-cert", str(chain), "--tls-key", str(key), "--workers", workers),
+        verify=context,
     ) as running:
         assert running.url.startswith("https://")
+        assert rank(running, index, "alpha")["hits"]
+        assert shown_certificate(running.url) == first
+        key.write_text("half of a renewal")
+        wait_until(lambda: running.written().count("the old one stays") == int(workers))
+        assert shown_certificate(running.url) == first
+        renewed = issue(authority, chain, key)
+        wait_until(lambda: running.written().count("new connections get the new one") == int(workers))
+        assert {shown_certificate(running.url) for _ in range(8)} == {renewed}
         assert rank(running, index, "alpha")["hits"]
 
 

@@ -20,6 +20,7 @@ from ..mappings import IndexDescription, Profile, SourceField, describe
 from ..models import ModelSpec, load_spec
 from ..search.rerank import RecordContent
 from .app import Service, create_app
+from .certificate import Certificate
 from .settings import ServiceSettings
 
 __all__ = ["BACKLOG", "set_up_log", "work"]
@@ -38,6 +39,10 @@ class _Server(uvicorn.Server):
         self._service = service
         self._ready = ready
         self._stop_at: float | None = None
+        certificate, key = service.settings.certificate, service.settings.key
+        self._certificate = (
+            Certificate(config.ssl, certificate, key) if config.ssl and certificate and key else None
+        )
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -56,6 +61,8 @@ class _Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         if self._stop_at is not None and time.monotonic() >= self._stop_at:
             self.should_exit = True
+        if self._certificate is not None:
+            self._certificate.look()
         return await super().on_tick(counter)
 
 
