@@ -142,3 +142,30 @@ def test_an_unknown_profile_and_an_unknown_index_are_refused(run, server, tmp_pa
     result = CliRunner().invoke(main, ["evaluate", "no-such-index", *files])
     assert result.exit_code != 0
     assert "no-such-index" in result.stderr
+
+
+def test_records_are_looked_up_in_all_indices_behind_a_name(server, index):
+    from opensearch_multimodal.client import Cluster
+    from opensearch_multimodal.mappings import describe
+    from opensearch_multimodal.search import look_up
+
+    cluster = Cluster(server.url)
+    cluster.create_index("evaluate-me-too", load_template("passages"))
+    try:
+        for record in ("pine", "larch"):
+            source = {"text": f"{record}. " * 100, "document_id": record, "modality": "passage"}
+            cluster.call("PUT", f"/evaluate-me-too/_doc/{record}", {**source, "title": None})
+        cluster.refresh("evaluate-me-too")
+        both = describe("evaluate-me*", cluster.get_index("evaluate-me*"))
+        first, second, third = look_up(
+            cluster, both, [("larch", ["pine", "larch", "whale"]), ("whales", ["whale"]), ("none", [])]
+        )
+    finally:
+        cluster.delete_index("evaluate-me-too")
+        cluster.close()
+    assert set(first) == {"pine", "larch", "whale"}
+    assert first["larch"].index == "evaluate-me-too"
+    assert first["larch"].snippet.startswith("larch. larch.")
+    assert len(first["larch"].snippet) < 300
+    assert second["whale"].source["title"] == "sea"
+    assert third == {}
