@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from .html import HtmlReport, render_html
 from .intervals import Interval, mean_intervals, paired_intervals
 from .judgements import Qrels, Topics, pair, read_qrels, read_queries
 from .measure import Hit, Measured, SearchResult, run_profiles
 from .metrics import DEFAULT_METRICS, Metric, parse_metric, per_query
+from .place import check_place, write_file
 from .report import ProfileReport, Report, evaluate
 from .trec import write_run
 
 __all__ = [
     "DEFAULT_METRICS",
     "Hit",
+    "HtmlReport",
     "Interval",
     "Measured",
     "Metric",
@@ -20,6 +23,7 @@ __all__ = [
     "Report",
     "SearchResult",
     "Topics",
+    "check_place",
     "evaluate",
     "mean_intervals",
     "pair",
@@ -28,6 +32,8 @@ __all__ = [
     "per_query",
     "read_qrels",
     "read_queries",
+    "render_html",
     "run_profiles",
+    "write_file",
     "write_run",
 ]
