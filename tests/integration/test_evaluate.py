@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
+import re
+from html import unescape
 from math import log2
+from urllib.parse import quote
 
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from opensearch_multimodal.cli import main
+from opensearch_multimodal.evaluation import html_sources
 from opensearch_multimodal.mappings import load_template
 
 RECORDS = {
@@ -39,6 +46,8 @@ def index(server):
         "title": _profile("title"),
     }
     body["mappings"]["properties"]["title"].pop("copy_to", None)
+    pages = load_template("pages")["mappings"]["properties"]
+    body["mappings"]["properties"] |= {field: pages[field] for field in ("image", "image_uri")}
     name = "evaluate-me"
     cluster.create_index(name, body)
     for record, source in RECORDS.items():
@@ -142,3 +151,131 @@ def test_an_unknown_profile_and_an_unknown_index_are_refused(run, server, tmp_pa
     result = CliRunner().invoke(main, ["evaluate", "no-such-index", *files])
     assert result.exit_code != 0
     assert "no-such-index" in result.stderr
+
+
+HOSTILE = "<script>alert('oak')</script>"
+
+
+def _png(colour):
+    file = io.BytesIO()
+    Image.new("RGB", (300, 400), colour).save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode("ascii")
+
+
+@pytest.fixture
+def pages(server, index):
+    """The same index with pages in it: two with an image, one whose image is broken; removed afterwards."""
+    from opensearch_multimodal.client import Cluster
+
+    cluster = Cluster(server.url)
+    sources = {
+        f"p1{HOSTILE}": {"title": HOSTILE, "text": f"Oak and {HOSTILE}", "image": _png("red")},
+        "p2": {
+            "title": "oak",
+            "text": "An oak again.",
+            "image": _png("blue"),
+            "image_uri": "https://e.org/p2",
+        },
+        "p3": {"title": "beech", "text": "Oak?", "image": base64.b64encode(b"no image").decode("ascii")},
+    }
+    for record, source in sources.items():
+        path = f"/{index}/_doc/{quote(record, safe='')}"
+        cluster.call("PUT", path, {**source, "document_id": "d", "modality": "page"})
+    cluster.refresh(index)
+    yield list(sources)
+    cluster.delete_by_query(index, {"term": {"document_id": "d"}})
+    cluster.close()
+
+
+def _images(text):
+    found = re.findall(
+        r'<image id="[^"]+" width="240" height="320" href="data:image/jpeg;base64,([^"]+)"', text
+    )
+    for one in found:
+        with Image.open(io.BytesIO(base64.b64decode(one))) as image:
+            yield image.convert("RGB").getpixel((5, 5))
+
+
+def test_the_report_shows_hits_side_by_side_with_page_images(run, pages, tmp_path):
+    queries = {"q1": HOSTILE + " oak", "q2": "sing", "free": "unjudged"}
+    qrels = [("q1", "p2", 1), ("q1", "pine", 0), ("q2", "whale", 2), ("q2", "sunk", 1)]
+    place, runs = tmp_path / "new" / "report.html", tmp_path / "runs"
+    result = run(queries, qrels, "--html", str(place), "--json", "--save-runs", str(runs))
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["queries"] == 2
+    assert f"Report: {place}" in result.stderr
+    assert (runs / "text.run").exists()
+    assert [path.name for path in place.parent.iterdir()] == ["report.html"]
+
+    text = place.read_text("utf-8")
+    assert "<script" not in text
+    assert HOSTILE in unescape(text)
+    for part in (
+        "OpenSearch 3.6.0",
+        "Note:</strong> 1 queries have no relevant record and were left out",
+        "Warning:</strong> profile &#39;title&#39; returned nothing for 1 of 2 queries",
+        "▼ 1 lost",
+        "✕ judged not relevant",
+        "Whales sing.",
+        "No hits.",
+        "not found",
+        '<a href="https://e.org/p2" rel="noreferrer noopener">p2</a>',
+    ):
+        assert part in text, part
+    red, blue = sorted(_images(text), reverse=True)
+    assert red[0] > 200 > 50 > red[2]
+    assert blue[2] > 200 > 50 > blue[0]
+
+
+def test_a_report_on_one_profile_on_parts_of_records(run, tmp_path):
+    place = tmp_path / "report.html"
+    result = run({"q1": "oak"}, [("q1", "oak", 1)], "--profile", "text", "--html", str(place))
+    assert result.exit_code == 0, result.output
+    text = place.read_text("utf-8")
+    assert "hits on passages count for their record" in text
+    assert re.search(r"best part: oak#c[12]<", text)
+    assert "Lowest values" in text
+
+
+def test_a_report_without_queries_to_show(run, tmp_path):
+    place = tmp_path / "report.html"
+    result = run({"q1": "oak"}, [("q1", "oak", 1)], "--html", str(place), "--html-queries", "0")
+    assert result.exit_code == 0, result.output
+    assert "<details" not in place.read_text("utf-8")
+
+
+def test_page_images_beyond_the_limit_are_left_out_and_that_is_told(run, pages, tmp_path, monkeypatch):
+    monkeypatch.setattr(html_sources, "IMAGES_LIMIT", 1_500)
+    place = tmp_path / "report.html"
+    result = run({"q1": "oak"}, [("q1", "p2", 1)], "--profile", "text", "--html", str(place))
+    assert result.exit_code == 0, result.output
+    text = place.read_text("utf-8")
+    assert len(list(_images(text))) == 1
+    assert "page images of the first 1 records only" in text
+
+
+def test_records_are_looked_up_in_all_indices_behind_a_name(server, index):
+    from opensearch_multimodal.client import Cluster
+    from opensearch_multimodal.mappings import describe
+    from opensearch_multimodal.search import look_up
+
+    cluster = Cluster(server.url)
+    cluster.create_index("evaluate-me-too", load_template("passages"))
+    try:
+        for record in ("pine", "larch"):
+            source = {"text": f"{record}. " * 100, "document_id": record, "modality": "passage"}
+            cluster.call("PUT", f"/evaluate-me-too/_doc/{record}", {**source, "title": None})
+        cluster.refresh("evaluate-me-too")
+        both = describe("evaluate-me*", cluster.get_index("evaluate-me*"))
+        first, second, third = look_up(
+            cluster, both, [("larch", ["pine", "larch", "whale"]), ("whales", ["whale"]), ("none", [])]
+        )
+    finally:
+        cluster.delete_index("evaluate-me-too")
+        cluster.close()
+    assert set(first) == {"pine", "larch", "whale"}
+    assert first["larch"].index == "evaluate-me-too"
+    assert first["larch"].snippet.startswith("larch. larch.")
+    assert len(first["larch"].snippet) < 300
+    assert second["whale"].source["title"] == "sea"
+    assert third == {}

@@ -120,6 +120,12 @@ def test_shipped_files_are_found_outside_a_checkout(python: Path) -> None:
     assert out.split() == ["1", "384"]
 
 
+def test_the_html_report_has_its_template_and_its_style(wheel: Path, python: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {f"opensearch_multimodal/evaluation/report.{end}" for end in ("css", "html.jinja")} <= set(names)
+    run(python, "-c", "from opensearch_multimodal.evaluation import render_html")
+
+
 def test_missing_extra_is_named(python: Path) -> None:
     out = run(
         python,

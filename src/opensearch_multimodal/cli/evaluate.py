@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -22,6 +23,7 @@ from .options import cluster_options, model_options
 
 if TYPE_CHECKING:
     from ..evaluation import Measured, Report, SearchResult, Topics
+    from ..mappings import IndexDescription
 
 __all__ = ["evaluate"]
 
@@ -60,6 +62,20 @@ _LOOK: Any = {"box": SIMPLE_HEAD, "pad_edge": False, "padding": (0, 1, 0, 0)}
     metavar="DIR",
     help="Write one TREC run file per profile.",
 )
+@click.option(
+    "--html",
+    type=_FILE,
+    metavar="FILE",
+    help="Write a report to look at: one file, with the hits of wins and losses side by side.",
+)
+@click.option(
+    "--html-queries",
+    type=click.IntRange(0),
+    metavar="N",
+    default=10,
+    show_default=True,
+    help="Wins and losses per profile that the report shows with their hits.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 @model_options
 @cluster_options
@@ -74,6 +90,8 @@ def evaluate(
     k: int | None,
     limit: int | None,
     save_runs: Path | None,
+    html: Path | None,
+    html_queries: int,
     as_json: bool,
     provider: str,
     threads: int | None,
@@ -102,12 +120,14 @@ def evaluate(
     \b
     Example:
       osmm evaluate manuals --queries q.jsonl --qrels q.tsv --profile bm25 --profile gqr
+      osmm evaluate manuals --queries q.jsonl --qrels q.tsv --html report.html
     """
+    from ..evaluation import check_place, pair, parse_metric, read_qrels, read_queries, write_run
     from ..evaluation import evaluate as compare
-    from ..evaluation import pair, parse_metric, read_qrels, read_queries, write_run
 
     depth = _depth(k, {name: parse_metric(name).depth for name in metrics})
     topics = pair(read_queries(queries), read_qrels(qrels), limit=limit)
+    place = check_place(html) if html else None
     from ..encoder import EncoderPool
     from ..search import Searcher
 
@@ -128,12 +148,16 @@ def evaluate(
         for name, run in runs.items():
             write_run(save_runs / f"{quote(name, safe='')}.run", run, name)
     report = compare(runs, topics.qrels, metrics, baseline=baseline)
-    _notes(topics, report)
+    notes = _notes(topics, report)
+    for kind, sentence in notes:
+        _print_note(kind, sentence)
     if as_json:
         click.echo(json.dumps(_as_json(index, depth, topics, report, measured), indent=2))
     else:
         stdout.print(_quality(report))
         stdout.print(_time(measured, depth))
+    if place is not None:
+        _write_html(place, cluster, searcher.index, topics, measured, report, depth, html_queries, notes)
 
 
 def _depth(k: int | None, cutoffs: Mapping[str, int]) -> int:
@@ -157,19 +181,58 @@ def _measure(
         return run_profiles(search, topics.texts, profiles, k=k, progress=lambda: bar.advance(task))
 
 
-def _notes(topics: Topics, report: Report) -> None:
-    """Tell on standard error what the numbers leave out."""
+def _write_html(
+    place: Path,
+    cluster: Cluster,
+    index: IndexDescription,
+    topics: Topics,
+    measured: Mapping[str, Measured],
+    report: Report,
+    k: int,
+    most: int,
+    notes: list[tuple[str, str]],
+) -> None:
+    from ..evaluation import render_html, write_file
+    from ..evaluation.html_sources import build_html_report
+
+    with _reading_images() as progress:
+        page = build_html_report(
+            cluster,
+            index,
+            topics=topics,
+            measured=measured,
+            report=report,
+            k=k,
+            most=most,
+            notes=notes,
+            progress=progress,
+        )
+    size = write_file(place, render_html(page))
+    stderr.print(f"Report: {place} ({size / 1e6:.1f} MB)", markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _reading_images() -> Iterator[Callable[[int, int], None]]:
+    """Show how many page images of the report were read."""
+    columns = (TextColumn("reading page images"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
+        task = bar.add_task("", total=None, visible=False)
+        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
+
+
+def _notes(topics: Topics, report: Report) -> list[tuple[str, str]]:
+    """Return what the numbers leave out: pairs of ``note`` or ``warning`` and a sentence."""
+    notes = []
     if topics.unjudged:
-        _note("note", f"{topics.unjudged} queries have no relevant record and were left out")
+        notes.append(("note", f"{topics.unjudged} queries have no relevant record and were left out"))
     if topics.unasked:
-        _note("note", f"{topics.unasked} judged queries have no text and were left out")
+        notes.append(("note", f"{topics.unasked} judged queries have no text and were left out"))
     if report.rolled_up:
-        _note("note", "hits on passages count for their record")
-    for sentence in report.warnings:
-        _note("warning", sentence)
+        notes.append(("note", "hits on passages count for their record"))
+    return notes + [("warning", sentence) for sentence in report.warnings]
 
 
-def _note(kind: str, sentence: str) -> None:
+def _print_note(kind: str, sentence: str) -> None:
     stderr.print(
         f"{kind}: {sentence}", style="yellow" if kind == "warning" else "dim", markup=False, soft_wrap=True
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from .html import HtmlReport, render_html
 from .intervals import Interval, mean_intervals, paired_intervals
 from .judgements import Qrels, Topics, pair, read_qrels, read_queries
 from .measure import Hit, Measured, SearchResult, run_profiles
 from .metrics import DEFAULT_METRICS, Metric, parse_metric, per_query
+from .place import check_place, write_file
 from .report import ProfileReport, Report, evaluate
 from .trec import write_run
 from .tune import FOLDS, Row, Tuning, tune
@@ -14,6 +16,7 @@ __all__ = [
     "DEFAULT_METRICS",
     "FOLDS",
     "Hit",
+    "HtmlReport",
     "Interval",
     "Measured",
     "Metric",
@@ -24,6 +27,7 @@ __all__ = [
     "SearchResult",
     "Topics",
     "Tuning",
+    "check_place",
     "evaluate",
     "mean_intervals",
     "pair",
@@ -32,7 +36,9 @@ __all__ = [
     "per_query",
     "read_qrels",
     "read_queries",
+    "render_html",
     "run_profiles",
     "tune",
+    "write_file",
     "write_run",
 ]

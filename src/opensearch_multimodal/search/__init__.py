@@ -11,6 +11,7 @@ from .calibration import (
 from .compose import MAX_IMAGES
 from .cut import CutPoint
 from .first_stage import late_interaction_clause
+from .presentation import look_up
 from .replay import Refinements, ScoredQuestion, rank
 from .request import Request, metadata_filter
 from .result import DocumentHit, Hit, SearchResult
@@ -30,6 +31,7 @@ __all__ = [
     "late_interaction_clause",
     "learn_relevance",
     "learn_scores",
+    "look_up",
     "metadata_filter",
     "questions_from",
     "rank",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -13,9 +13,11 @@ from .compose import Words
 from .first_stage import bm25_clause, records_clause, search_body
 from .result import Hit
 
-__all__ = ["bare_hit", "present"]
+__all__ = ["bare_hit", "look_up", "present"]
 
 _SNIPPET_CHARACTERS = 200
+_AT_ONCE = 20
+_RESULT_WINDOW = 10_000
 
 
 def present(
@@ -42,10 +44,8 @@ def present(
     if not candidates:
         return []
     clause = records_clause(index, [(candidate.index, candidate.id) for candidate in candidates])
-    body = search_body(clause, len(candidates))
-    body["_source"] = {"excludes": [*index.meta.fields, "image"]}
-    body["highlight"] = _highlight(index, words)
-    answer = cluster.msearch(index.name, [Search(body)], preference=preference)[0]
+    look = _look(index, clause, len(candidates), words)
+    answer = cluster.msearch(index.name, [look], preference=preference)[0]
     found = {(hit["_index"], hit["_id"]): hit for hit in answer["hits"]["hits"]}
     return [
         _hit(candidate, found[candidate.index, candidate.id], refined_field)
@@ -54,9 +54,48 @@ def present(
     ]
 
 
+def look_up(
+    cluster: Cluster, index: IndexDescription, wanted: Sequence[tuple[str, Collection[str]]]
+) -> list[dict[str, Hit]]:
+    """Return records by their ids, as hits of a question that was answered before.
+
+    Args:
+        cluster: the cluster.
+        index: the index, or several behind one name.
+        wanted: pairs of a question, which the snippets answer, and the ids of records.
+
+    Returns:
+        Per pair id → hit, with a score of 0 and no stages; an id that is not there is absent. Where several
+        of the indices have the id, it is the record of one of them.
+    """
+    looks = [
+        _look(
+            index,
+            {"ids": {"values": sorted(ids)}},
+            min(len(ids) * len(index.indices), _RESULT_WINDOW),
+            question,
+        )
+        for question, ids in wanted
+    ]
+    found: list[dict[str, Hit]] = []
+    for start in range(0, len(looks), _AT_ONCE):
+        for answer in cluster.msearch(index.name, looks[start : start + _AT_ONCE]):
+            hits = [_hit(Candidate(hit["_id"], hit["_index"]), hit, None) for hit in answer["hits"]["hits"]]
+            found.append({hit.id: hit for hit in hits})
+    return found
+
+
 def bare_hit(candidate: Candidate, refined_field: str | None) -> Hit:
     """Return a hit without anything that would have to be fetched."""
     return _hit(candidate, {}, refined_field)
+
+
+def _look(index: IndexDescription, clause: Mapping[str, Any], size: int, words: Words | None) -> Search:
+    """Return the search that reads what a person wants to see."""
+    body = search_body(clause, size)
+    body["_source"] = {"excludes": [*index.meta.fields, "image"]}
+    body["highlight"] = _highlight(index, words)
+    return Search(body)
 
 
 def _highlight(index: IndexDescription, words: Words | None) -> dict[str, Any]:
@@ -74,14 +113,16 @@ def _highlight(index: IndexDescription, words: Words | None) -> dict[str, Any]:
 
 def _hit(candidate: Candidate, found: Mapping[str, Any], refined_field: str | None) -> Hit:
     source = found.get("_source", {})
-    fragments = found.get("highlight", {}).get("text") or [source.get("text", "")[:_SNIPPET_CHARACTERS]]
+    text = source.get("text")
+    start = text[:_SNIPPET_CHARACTERS] if isinstance(text, str) else ""
+    fragments = found.get("highlight", {}).get("text") or [start]
     return Hit(
         id=candidate.id,
         index=candidate.index,
         score=candidate.score,
         source=source,
         snippet=" ".join(fragments[0].split()),
-        link=source.get("image_uri") or _file_link(source.get("metadata", {})),
+        link=source.get("image_uri") or _file_link(source.get("metadata") or {}),
         stages=_stages(candidate, refined_field),
     )
 

@@ -85,3 +85,18 @@ def test_wrong_files_are_named_before_anything_is_asked(files, nowhere, name, co
     result = _run(nowhere, files)
     assert result.exit_code == 1
     assert complaint in result.stderr.replace("\n", "")
+
+
+def test_a_place_where_no_report_can_be_written_is_named_before_anything_is_asked(files, nowhere, tmp_path):
+    result = _run(nowhere, files, "--html", str(tmp_path))
+    assert result.exit_code == 1
+    assert "this is a folder; name a file in it" in result.stderr.replace("\n", " ")
+    result = _run(nowhere, files, "--html", str(files["qrels"] / "report.html"))
+    assert result.exit_code == 1
+    assert "the report cannot be written here" in result.stderr.replace("\n", " ")
+
+
+def test_no_report_is_left_behind_where_nothing_was_measured(files, nowhere, tmp_path):
+    result = _run(nowhere, files, "--html", str(tmp_path / "report.html"))
+    assert result.exit_code == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["qrels.tsv", "queries.jsonl"]
