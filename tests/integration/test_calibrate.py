@@ -6,6 +6,7 @@ import copy
 import json
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from opensearch_multimodal.cli import main
 from opensearch_multimodal.client import Cluster
 from opensearch_multimodal.encoder import IndexEncoders
 from opensearch_multimodal.errors import InvalidInput
+from opensearch_multimodal.evaluation.settings import fusion_settings
 from opensearch_multimodal.mappings import build_body, describe, load_template
 from opensearch_multimodal.models import DraftOptions, draft_spec, load_spec, save_spec
 from opensearch_multimodal.search import (
@@ -27,6 +29,7 @@ from opensearch_multimodal.search import (
     Searcher,
     learn_scores,
     questions_from,
+    rank,
     sample_records,
 )
 
@@ -120,6 +123,32 @@ def test_a_dry_run_shows_what_is_learnt_and_writes_nothing(
     assert set(learnt["relevance"]) == {"hybrid"}
     assert "Nothing was written" in shown.stderr
     assert meta(cluster, index) == untouched
+
+
+def test_every_setting_of_a_mixed_index_ranks_again_as_its_search_does(
+    cluster: Cluster, index: str, home: Path
+) -> None:
+    """Pages have no text, which a search can tell by the vectors of its own profile only."""
+    described = describe(index, cluster.get_index(index))
+    base = described.profile("hybrid")
+    fields = FIELDS
+    settings = [one for one in fusion_settings(described, base, fields) if one.profile.fusion][::5]
+    settings += [
+        one for one in fusion_settings(described, base, fields) if set(one.fields) == {"text", "image_dense"}
+    ]
+    profiles = {str(number): one.profile for number, one in enumerate(settings)}
+    trying = replace(
+        described, meta=described.meta.model_copy(update={"profiles": {"all": base, **profiles}})
+    )
+    searcher = Searcher(cluster, trying)
+    question = searcher.score("alpha beta gamma", profile="all", k=20)
+    assert question.candidates
+    for name, profile in profiles.items():
+        hits = searcher.search("alpha beta gamma", profile=name, k=20, fetch=False).hits
+        found = rank(trying, question, profile)[:20]
+        assert [one.score for one in found] == pytest.approx([hit.score for hit in hits], abs=1e-5), name
+        apart = {hit.id: hit.score for hit in hits}
+        assert all(one.score == pytest.approx(apart.get(one.id, hits[-1].score), abs=1e-5) for one in found)
 
 
 def test_means_are_those_of_the_best_exact_scores(cluster: Cluster, index: str, home: Path) -> None:

@@ -18,8 +18,9 @@ import numpy as np
 import pytest
 import tiny_index
 import tiny_models
-from homes import Recorder, home, tiny_home
+from homes import home, tiny_home
 from PIL import Image
+from recorder import Recorder
 from reportlab.pdfgen import canvas
 
 from opensearch_multimodal import fde, wire

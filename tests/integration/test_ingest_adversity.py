@@ -15,7 +15,8 @@ from pathlib import Path
 import kill_ingest
 import pytest
 import tiny_index
-from homes import Recorder, home, tiny_home
+from homes import home, tiny_home
+from recorder import Recorder
 
 from opensearch_multimodal.client import Cluster
 from opensearch_multimodal.encoder import IndexEncoders

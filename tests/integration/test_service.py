@@ -372,9 +372,11 @@ def test_the_caller_searches_and_the_service_only_reads_mappings(
             assert "the service's own credentials" in answer.json()["error"]["reason"]
 
 
-def issue(authority: trustme.CA, chain: Path, key: Path) -> bytes:
+def issue(
+    authority: trustme.CA, chain: Path, key: Path, kind: trustme.KeyType = trustme.KeyType.ECDSA
+) -> bytes:
     """Write a new certificate and its key over the old ones, and return it as it goes over the wire."""
-    issued = authority.issue_cert("localhost", "127.0.0.1")
+    issued = authority.issue_cert("localhost", "127.0.0.1", key_type=kind)
     key.write_bytes(issued.private_key_pem.bytes())
     chain.write_bytes(b"".join(part.bytes() for part in issued.cert_chain_pems))
     return ssl.PEM_cert_to_DER_cert(issued.cert_chain_pems[0].bytes().decode())
@@ -402,7 +404,8 @@ def test_tls(server: Any, home: Path, index: str, tmp_path: Path, workers: str) 
         key.write_text("half of a renewal")
         wait_until(lambda: running.written().count("the old one stays") == int(workers))
         assert shown_certificate(running.url) == first
-        renewed = issue(authority, chain, key)
+        # Another type of key: a context that has loaded both would go on showing the old one.
+        renewed = issue(authority, chain, key, trustme.KeyType.RSA)
         wait_until(lambda: running.written().count("new connections get the new one") == int(workers))
         assert {shown_certificate(running.url) for _ in range(8)} == {renewed}
         assert rank(running, index, "alpha")["hits"]

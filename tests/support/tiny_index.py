@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import tiny_models
-from homes import Recorder
+from recorder import Recorder
 
 from opensearch_multimodal.client import Cluster
 from opensearch_multimodal.encoder import IndexEncoders

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,13 +17,13 @@ from rich.table import Table
 
 from ..client import Cluster
 from ..errors import InvalidInput
-from ..mappings import IndexDescription, Profile, Tuned, parse_meta
+from ..mappings import Meta, Profile, Tuned, parse_meta
 from .console import stderr, stdout
 from .intervals import signed, verdict
 from .options import cluster_options, model_options
 
 if TYPE_CHECKING:
-    from ..evaluation import Interval, Row, Tuning
+    from ..evaluation import Tuning
 
 __all__ = ["tune"]
 
@@ -40,7 +41,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--dry-run", is_flag=True, help="Show the profile that would be written, and write nothing.")
 @click.option("--force", is_flag=True, help="Write it even if it is not better beyond chance.")
 @click.option("--folds", type=click.IntRange(2, 20), default=5, show_default=True, help="Of the validation.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the folds.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the folds.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N judged queries.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 @model_options
@@ -81,27 +82,37 @@ def tune(
       osmm tune manuals --queries q.jsonl --qrels q.tsv --metric mrr@10 --name first-hit
     """
     from ..encoder import EncoderPool
-    from ..evaluation import pair, parse_metric, read_qrels, read_queries
+    from ..evaluation import completed, pair, parse_metric, read_qrels, read_queries
     from ..evaluation import tune as find
     from ..search import Searcher
 
     wanted = parse_metric(metric)
     topics = pair(read_queries(queries), read_qrels(qrels), limit=limit)
     searcher = Searcher(cluster, index, EncoderPool(provider=provider, threads=threads))
-    _check_name(searcher.index, name)
+    if not dry_run and len(searcher.index.indices) > 1:
+        raise InvalidInput(
+            f"index '{index}' stands for {len(searcher.index.indices)} indices: name one to write to"
+        )
+    _check_name(index, searcher.index.meta, name, make_default=make_default)
+    base = searcher.index.profile(profile)
     with _progress() as progress:
         found = find(searcher, topics, wanted, profile=profile, folds=folds, seed=seed, progress=progress)
-    winner = _late_stages(found.row(found.winner), searcher.index.profile(profile))
+    setting = found.row(found.winner).setting
+    assert setting is not None  # noqa: S101 - the winner is a tuned row
+    winner = completed(setting.profile, base)
     if as_json:
         click.echo(json.dumps(_as_json(index, len(topics.texts), found, name, winner), indent=2))
     else:
         _print(found, len(topics.texts))
-    if not (found.won or force):
+    if found.left_out:
         _say(
-            f"No setting is better than '{found.present}' by more than chance, so nothing is written to "
-            f"index '{index}'. {len(topics.texts)} questions show differences of about "
-            f"{found.smallest_visible:.3f} and more; --force writes the {found.winner} all the same."
+            f"note: {', '.join(found.left_out)} of '{found.present}' took no part: all rows are rankings "
+            "before that. 'osmm evaluate' measures the whole of a profile."
         )
+    if base.cut != winner.cut:
+        _say("note: the cut 'relevance' is left out of the profile; 'osmm index calibrate' learns it anew")
+    if not (found.won or force):
+        _say(_refusal(index, found, len(topics.texts)))
     elif dry_run:
         if not as_json:
             stdout.print_json(json.dumps({name: _plain(winner)}))
@@ -111,27 +122,41 @@ def tune(
         _say(f"Wrote profile '{name}' into index '{index}'{' as its default' if make_default else ''}.")
 
 
-def _check_name(index: IndexDescription, name: str) -> None:
-    """Refuse, before anything is searched, to write over what the command did not write."""
-    if not name.strip():
-        raise InvalidInput("--name: is empty")
-    if isinstance(index.meta.profiles.get(name), str):
-        raise InvalidInput(f"--name: '{name}' points to another profile; for that, use --make-default")
-    if name in index.meta.profiles and name not in index.meta.statistics.tuned:
+def _check_name(index: str, meta: Meta, name: str, *, make_default: bool) -> None:
+    """Refuse to write over what the command did not write."""
+    if not name.strip() or name == "default":
         raise InvalidInput(
-            f"--name: index '{index.name}' has a profile '{name}' that was not tuned; choose another"
+            f"--name: '{name}' is no name for the profile; for the default one, use --make-default"
+        )
+    known = meta.profiles.get(name)
+    if isinstance(known, str):
+        raise InvalidInput(f"--name: '{name}' points to the profile '{known}'; choose another")
+    if known is not None:
+        tuned = meta.statistics.tuned.get(name)
+        if tuned is None:
+            raise InvalidInput(
+                f"--name: index '{index}' has a profile '{name}' that was not tuned; choose another"
+            )
+        if tuned.profile_sha256 != _digest(known):
+            raise InvalidInput(
+                f"--name: profile '{name}' of index '{index}' was changed since; choose another"
+            )
+    if make_default and isinstance(meta.profiles.get("default"), Profile):
+        raise InvalidInput(
+            f"--make-default: index '{index}' has a profile 'default' of its own, which would be lost; "
+            "give it a name first"
         )
 
 
-def _late_stages(row: Row, base: Profile) -> Profile:
-    """Return the tuned profile with the stages that were not tuned."""
-    assert row.setting is not None  # noqa: S101 - the winner is a tuned row
-    cut = base.cut
-    if cut is not None and cut.method == "relevance":
-        _say("note: the cut 'relevance' is left out of the profile; 'osmm index calibrate' learns it anew")
-        cut = None
-    late = {"rerank": base.rerank, "documents": base.documents, "cut": cut}
-    return row.setting.profile.model_copy(update=late)
+def _refusal(index: str, found: Tuning, questions: int) -> str:
+    unchanged = f"so nothing is written to index '{index}'"
+    if not found.smallest_visible:
+        return f"No setting ranks otherwise than '{found.present}', {unchanged}."
+    return (
+        f"No setting is better than '{found.present}' by more than chance, {unchanged}. {questions} "
+        f"questions show differences of about {found.smallest_visible:.3f} and more; --force writes the "
+        f"{found.winner} all the same."
+    )
 
 
 def _write(
@@ -149,10 +174,13 @@ def _write(
         difference=row.difference.mean,
         difference_low=row.difference.low,
         difference_high=row.difference.high,
+        left_out=found.left_out,
+        profile_sha256=_digest(winner),
     )
 
     def change(meta: dict[str, Any]) -> dict[str, Any]:
         parsed = parse_meta(f"index '{index}'", meta.get("multimodal"))
+        _check_name(index, parsed, name, make_default=make_default)
         profiles = {**parsed.profiles, name: winner, **({"default": name} if make_default else {})}
         learnt = parsed.statistics
         relevance = {key: value for key, value in learnt.relevance.items() if key != name}
@@ -163,6 +191,10 @@ def _write(
         return {**meta, "multimodal": changed.model_dump(mode="json", exclude_none=True)}
 
     cluster.update_meta(index, change)
+
+
+def _digest(profile: Profile) -> str:
+    return hashlib.sha256(profile.model_dump_json().encode()).hexdigest()
 
 
 def _print(found: Tuning, questions: int) -> None:
@@ -202,9 +234,9 @@ def _print(found: Tuning, questions: int) -> None:
 def _as_json(index: str, questions: int, found: Tuning, name: str, winner: Profile) -> dict[str, Any]:
     rows = []
     for row in found.rows:
-        told: dict[str, Any] = {"name": row.name, "mean": _interval(row.mean)}
+        told: dict[str, Any] = {"name": row.name, "mean": row.mean.to_json()}
         if row.difference is not None:
-            told["difference"] = _interval(row.difference)
+            told["difference"] = row.difference.to_json()
         if row.setting is not None:
             told |= {
                 "setting": row.setting.name,
@@ -220,16 +252,13 @@ def _as_json(index: str, questions: int, found: Tuning, name: str, winner: Profi
         "folds": found.folds,
         "tried": found.tried,
         "present": found.present,
+        "left_out": list(found.left_out),
         "rows": rows,
-        "refinement_gain": None if gain is None else _interval(gain),
+        "refinement_gain": None if gain is None else gain.to_json(),
         "winner": found.winner,
         "better": found.won,
         "profile": {name: _plain(winner)},
     }
-
-
-def _interval(interval: Interval) -> dict[str, float]:
-    return {"mean": interval.mean, "low": interval.low, "high": interval.high}
 
 
 def _plain(profile: Profile) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from .measure import Hit, Measured, SearchResult, run_profiles
 from .metrics import DEFAULT_METRICS, Metric, parse_metric, per_query
 from .place import check_place, write_file
 from .report import ProfileReport, Report, evaluate
+from .settings import completed
 from .trec import write_run
 from .tune import FOLDS, Row, Tuning, tune
 
@@ -28,6 +29,7 @@ __all__ = [
     "Topics",
     "Tuning",
     "check_place",
+    "completed",
     "evaluate",
     "mean_intervals",
     "pair",

@@ -34,6 +34,15 @@ class Interval:
         """Whether zero lies outside: then a difference is unlikely to be chance alone."""
         return self.low > 0 or self.high < 0
 
+    def widened(self, factor: float) -> Interval:
+        """Return an interval ``factor`` times as wide to each side of the same mean."""
+        low, high = (self.mean + factor * (bound - self.mean) for bound in (self.low, self.high))
+        return Interval(self.mean, low, high)
+
+    def to_json(self) -> dict[str, float]:
+        """Return mean and bounds as plain JSON values."""
+        return {"mean": self.mean, "low": self.low, "high": self.high}
+
 
 def mean_intervals(
     values: npt.NDArray[np.float64], *, samples: int = SAMPLES, seed: int = 0

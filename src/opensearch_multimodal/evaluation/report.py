@@ -58,12 +58,12 @@ class Report:
             "rolled_up": self.rolled_up,
             "warnings": list(self.warnings),
             "profiles": {
-                name: {"metrics": {metric: _json(value) for metric, value in profile.metrics.items()}}
+                name: {"metrics": {metric: value.to_json() for metric, value in profile.metrics.items()}}
                 for name, profile in self.profiles.items()
             },
             "differences": {
                 name: {
-                    metric: {**_json(value), "excludes_zero": value.excludes_zero}
+                    metric: {**value.to_json(), "excludes_zero": value.excludes_zero}
                     for metric, value in profile.differences.items()
                 }
                 for name, profile in self.profiles.items()
@@ -168,7 +168,3 @@ def _doubts(runs: Mapping[str, Run], qrels: Qrels) -> list[str]:
         for name, run in runs.items()
         if (missing := sum(not run.get(query) for query in qrels))
     ]
-
-
-def _json(interval: Interval) -> dict[str, float]:
-    return {"mean": interval.mean, "low": interval.low, "high": interval.high}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,10 +11,11 @@ import numpy.typing as npt
 
 from ..errors import InvalidInput
 
-__all__ = ["Choice", "choose", "fold_of_each"]
+__all__ = ["Choice", "choose", "fold_of_each", "widening"]
 
 _Floats = npt.NDArray[np.float64]
 _Numbers = npt.NDArray[np.intp]
+_FEWEST_PER_FOLD = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +34,25 @@ class Choice:
     held_out: _Floats
 
 
+def widening(folds: int) -> float:
+    """Return by how much intervals of cross-validated values must be wider than those of independent ones.
+
+    The values are not independent: each fold's choice is made on the questions of the others, so a fold that
+    favours a setting makes the others choose it. √(1 + k / (k − 1)), the corrected variance of Nadeau and
+    Bengio, "Inference for the generalization error", Machine Learning 52, 2003, for k folds.
+    """
+    return math.sqrt(1 + folds / (folds - 1))
+
+
 def fold_of_each(count: int, folds: int, *, seed: int = 0) -> _Numbers:
     """Return the fold of each question, shape (count,): folds of equal size, drawn at random.
 
     Raises:
-        InvalidInput: there are fewer questions than two per fold.
+        InvalidInput: there are fewer questions than four per fold.
     """
-    if count < 2 * folds:
-        raise InvalidInput(f"queries: {count} with judgements, {folds} folds need at least {2 * folds}")
+    least = _FEWEST_PER_FOLD * folds
+    if count < least:
+        raise InvalidInput(f"queries: {count} with judgements, {folds} folds need at least {least}")
     generator = np.random.Generator(np.random.PCG64(seed))
     return generator.permutation(np.arange(count) % folds)
 

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import gcd
 
+from ..errors import InvalidInput
 from ..fusion import check_methods
 from ..mappings import Fusion, IndexDescription, Profile, Refine, SourceField
 from ..refinement import MULTI_VECTOR_BUDGET, SINGLE_VECTOR_BUDGET
 
-__all__ = ["Setting", "as_setting", "fusion_settings", "plain", "refine_settings", "untuned"]
+__all__ = [
+    "Setting",
+    "as_setting",
+    "completed",
+    "fusion_settings",
+    "late_stages",
+    "refine_settings",
+    "untuned",
+]
 
 _METHODS: tuple[tuple[str | None, str], ...] = (
     ("min_max", "arithmetic_mean"),
@@ -43,44 +52,56 @@ class Setting:
     fields: tuple[str, ...]
 
 
-def plain(profile: Profile) -> Profile:
-    """Return the profile without reranking, cut and documents, which are not tuned."""
-    return profile.model_copy(update={"rerank": None, "cut": None, "documents": None})
+def late_stages(profile: Profile) -> list[str]:
+    """Return the stages of a profile that come after the ranking of records, and are not tuned."""
+    return [name for name in ("rerank", "documents", "cut") if getattr(profile, name) is not None]
 
 
-def as_setting(index: IndexDescription, name: str, profile: Profile) -> Setting:
-    """Return a profile of the index as a setting."""
-    return Setting(name, plain(profile), tuple(_weights(index, profile)))
+def completed(tuned: Profile, base: Profile) -> Profile:
+    """Return a tuned profile with the late stages of the profile that it comes from.
+
+    A cut by ``relevance`` is left out: it was learnt from scores of the other ranking.
+    """
+    cut = base.cut if base.cut is None or base.cut.method != "relevance" else None
+    return tuned.model_copy(update={"rerank": base.rerank, "documents": base.documents, "cut": cut})
 
 
-def fusion_settings(index: IndexDescription, base: Profile) -> list[Setting]:
+def as_setting(index: IndexDescription, name: str, profile: Profile, fields: Collection[str]) -> Setting:
+    """Return a profile of the index as a setting, without its late stages.
+
+    Args:
+        index: the index.
+        name: of the setting.
+        profile: the profile.
+        fields: those that can score the questions.
+    """
+    ranking = profile.model_copy(update={"rerank": None, "documents": None, "cut": None})
+    return Setting(name, ranking, tuple(field for field in index.weights(profile) if field in fields))
+
+
+def fusion_settings(index: IndexDescription, base: Profile, fields: Collection[str]) -> list[Setting]:
     """Return every single retriever of a profile, and their fusions by several methods and weights.
 
     Weights are all ways to divide ten parts between two fields, six between three, four between four and
     three between more, and equal ones. Normalization by ``collection`` is tried where its statistics were
-    learnt for every field. Equal weights come first of each method, and the methods in the order of their
-    use, so that of equally good settings the plainest is found first. What only scores what others found
-    (``late_interaction``) is never left alone.
+    learnt for every field, and the method of ``base`` where it is another one. Equal weights come first of
+    each method, and the methods in the order of their use, so that of equally good settings the plainest is
+    found first. What only scores what others found (``late_interaction``) is never left alone, and settings
+    whose profile could not be searched, with the late stages of ``base``, are left out.
 
     Args:
         index: the index.
         base: the profile whose retrievers and depths are used.
+        fields: those that can score the questions; a text model's, for questions in words.
     """
-    fields = list(_weights(index, base))
-    settings = [_fused(index, base, {name: 1}, None) for name in fields]
-    learnt = index.meta.statistics.scores
-    missing = base.fusion.missing if base.fusion else None
-    for normalization, combination in _METHODS if len(fields) > 1 else ():
-        if normalization == "collection" and not set(fields) <= learnt.keys():
-            continue
-        kept = missing if combination == "arithmetic_mean" else None
-        check_methods(normalization, combination, kept)
-        fusion = Fusion(normalization=normalization, combination=combination, missing=kept)
+    scored = [name for name in index.weights(base) if name in fields]
+    settings = [_fused(index, base, {name: 1}, None) for name in scored]
+    for fusion in _fusions(index, base, scored) if len(scored) > 1 else ():
         settings += [
-            _fused(index, base, dict(zip(fields, weights, strict=True)), fusion)
-            for weights in _divisions(len(fields))
+            _fused(index, base, dict(zip(scored, weights, strict=True)), fusion)
+            for weights in _divisions(len(scored))
         ]
-    return [one for one in settings if any(r.type != "late_interaction" for r in one.profile.retrievers)]
+    return [one for one in settings if _can_be_searched(index, one, base)]
 
 
 def untuned(settings: Sequence[Setting], index: IndexDescription) -> dict[str, Setting]:
@@ -88,8 +109,8 @@ def untuned(settings: Sequence[Setting], index: IndexDescription) -> dict[str, S
     found: dict[str, Setting] = {}
     most = max((len(one.fields) for one in settings), default=0)
     for one in settings:
-        fusion = one.profile.fusion
-        if fusion is None or len(one.fields) < most or len(set(_weights(index, one.profile).values())) > 1:
+        fusion, weights = one.profile.fusion, set(index.weights(one.profile).values())
+        if fusion is None or len(one.fields) < most or len(weights) > 1:
             continue
         if fusion.combination == "rrf":
             found.setdefault("rrf", one)
@@ -98,13 +119,15 @@ def untuned(settings: Sequence[Setting], index: IndexDescription) -> dict[str, S
     return found
 
 
-def refine_settings(index: IndexDescription, fused: Setting) -> list[Setting]:
+def refine_settings(index: IndexDescription, fused: Setting, base: Profile) -> list[Setting]:
     """Return refinements of a fusion: every vector field as primary, guided by all other fields.
 
     Each with a share of the complementary scores in the target of 0.3, 0.5 and 0.7, and with half and twice
-    the default budget, and with 0, 0.5 and 0.75 of the fused score kept; the defaults first.
+    the default budget, and with 0, 0.5 and 0.75 of the fused score kept; the defaults first. Everything else
+    is as in the refinement of ``base``, if it has one.
     """
     settings = []
+    kept = base.refine.model_dump(exclude_none=True) if base.refine else {}
     for primary in fused.fields if len(fused.fields) > 1 else ():
         field = index.meta.fields.get(primary)
         if not isinstance(field, SourceField):
@@ -112,20 +135,48 @@ def refine_settings(index: IndexDescription, fused: Setting) -> list[Setting]:
         usual = SINGLE_VECTOR_BUDGET if field.encoding is None else MULTI_VECTOR_BUDGET
         others = tuple(name for name in fused.fields if name != primary)
         for (mix, factor), share in product(_MIXES_AND_BUDGETS, _SHARES):
-            refine = Refine(
-                primary=primary,
-                complementary=others,
-                mix=mix,
-                budget=factor * usual,
-                fused_share=share,
-            )
+            tried = {
+                "primary": primary,
+                "complementary": others,
+                "mix": mix,
+                "budget": factor * usual,
+                "fused_share": share,
+            }
             name = (
                 f"{fused.name}; refine {primary}, mix {mix:g}, budget {factor * usual:g}, "
                 f"fused share {share:g}"
             )
-            profile = fused.profile.model_copy(update={"refine": refine})
+            profile = fused.profile.model_copy(update={"refine": Refine.model_validate({**kept, **tried})})
             settings.append(Setting(name, profile, fused.fields))
     return settings
+
+
+def _fusions(index: IndexDescription, base: Profile, fields: Sequence[str]) -> list[Fusion]:
+    """Return the methods that are tried."""
+    learnt = index.meta.statistics.scores
+    own = (base.fusion.normalization, base.fusion.combination) if base.fusion else _METHODS[0]
+    missing = base.fusion.missing if base.fusion else None
+    constant = base.fusion.rank_constant if base.fusion else Fusion(combination="rrf").rank_constant
+    found = []
+    for normalization, combination in dict.fromkeys([*_METHODS, own]):
+        if normalization == "collection" and not set(fields) <= learnt.keys():
+            continue
+        kept = missing if combination == "arithmetic_mean" else None
+        check_methods(normalization, combination, kept)
+        found.append(
+            Fusion(normalization=normalization, combination=combination, missing=kept, rank_constant=constant)
+        )
+    return found
+
+
+def _can_be_searched(index: IndexDescription, setting: Setting, base: Profile) -> bool:
+    if all(retriever.type == "late_interaction" for retriever in setting.profile.retrievers):
+        return False
+    try:
+        index.check_profile(setting.name, completed(setting.profile, base))
+    except InvalidInput:
+        return False
+    return True
 
 
 def _fused(
@@ -143,15 +194,6 @@ def _fused(
     method = ", ".join(part for part in (fusion.normalization, fusion.combination) if part)
     shares = ", ".join(f"{name} {weight}" for name, weight in used.items())
     return Setting(f"{method}: {shares}", Profile(retrievers=retrievers, fusion=fusion), tuple(used))
-
-
-def _weights(index: IndexDescription, profile: Profile) -> dict[str, float]:
-    """Return scored field → weight, in the order of the retrievers."""
-    weights: dict[str, float] = {}
-    for one in profile.retrievers:
-        field = index.scored_field(one.field)
-        weights[field] = max(weights.get(field, 0.0), one.weight)
-    return weights
 
 
 def _divisions(count: int) -> list[tuple[int, ...]]:

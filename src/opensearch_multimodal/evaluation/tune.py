@@ -10,14 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from ..blas import single_threaded
+from ..errors import InvalidInput
 from ..mappings import IndexDescription, SourceField
-from ..search import Refinements, ScoredQuestion, Searcher, rank
+from ..search import MAX_RESULTS, Refinements, Request, ScoredQuestion, Searcher, rank
 from .intervals import Interval, mean_intervals, paired_intervals
 from .judgements import Topics
 from .metrics import Metric, per_query
 from .report import judges_wholes, roll_up
-from .selection import Choice, choose, fold_of_each
-from .settings import Setting, as_setting, fusion_settings, refine_settings, untuned
+from .selection import Choice, choose, fold_of_each, widening
+from .settings import Setting, as_setting, fusion_settings, late_stages, refine_settings, untuned
 
 __all__ = ["FOLDS", "TUNED_FUSION", "TUNED_REFINEMENT", "Row", "Tuning", "tune"]
 
@@ -43,7 +44,7 @@ class Row:
         name: for people.
         values: shape (q,), float64: the metric of each question. Of a tuned row, by what was chosen without
             the question's fold.
-        mean: with its 95% interval.
+        mean: with its 95% interval; those of tuned rows are wider, see `selection.widening`.
         difference: to the present profile, paired by question; None for that profile itself.
         setting: what a tuned row would be written as: the choice on all questions; None for other rows.
         agreed: tuned rows: in how many folds that same setting was chosen.
@@ -64,6 +65,7 @@ class Tuning:
     Attributes:
         metric: such as ``ndcg@10``.
         present: the profile that was to be beaten.
+        left_out: its stages that took no part on either side: reranking, documents, cut.
         rows: the present profile, the best single retriever, untuned fusions, tuned fusion, and tuned
             refinement where the profile can have one.
         winner: the name of the tuned row to be written: refinement where it is better than tuned fusion
@@ -75,6 +77,7 @@ class Tuning:
 
     metric: str
     present: str
+    left_out: tuple[str, ...]
     rows: tuple[Row, ...]
     winner: str
     refinement_gain: Interval | None
@@ -124,26 +127,30 @@ def tune(
         progress: called once per question and stage.
 
     Raises:
-        InvalidInput: too few questions, no such profile, or a field's vectors are not stored.
+        InvalidInput: too few questions or one that cannot be searched, a metric that looks too deep, no such
+            profile, no setting to try, or a field's vectors are not stored.
         ModelMismatch: a model at hand did not make the index's vectors.
         ClusterError: the cluster failed.
     """
-    index = searcher.index
+    index, base = searcher.index, searcher.index.profile(profile)
     name = index.resolve_name(profile)
-    present = as_setting(index, name, index.profile(profile))
     fold = fold_of_each(len(topics.texts), folds, seed=seed)
+    _check(topics, metric)
     asked = _Asked(searcher, topics, metric, profile, progress)
+    present = as_setting(index, name, base, asked.fields)
 
-    fusions = fusion_settings(index, present.profile)
+    fusions = fusion_settings(index, base, asked.fields)
+    if not fusions:
+        raise InvalidInput(f"profile '{name}': none of its retrievers found anything for these questions")
     values = asked.values("fusions", fusions)
     choice = choose(values, fold)
     shortlist = list(dict.fromkeys([*choice.of_folds, choice.final]))
     stems = [fusions[row] for row in shortlist] + [_without_refinement(index, present)]
-    refined = [refine_settings(index, stem) for stem in stems]
+    refined = [refine_settings(index, stem, base) for stem in stems]
     flat = [setting for group in refined for setting in group]
     more = asked.values("refinements", [present, *flat], vectors=_fields_to_fetch(index, [present, *flat]))
 
-    table = _Table(more[0], name)
+    table = _Table(more[0], name, widening(folds))
     table.add_plain(
         "best single retriever", fusions, values, [i for i, s in enumerate(fusions) if len(s.fields) == 1]
     )
@@ -155,9 +162,22 @@ def tune(
         rows = _rows_of_folds(choice, shortlist, refined)
         chosen = choose(more[1:], fold, rows)
         table.add_tuned(TUNED_REFINEMENT, flat, more[1:], chosen)
-        (gain,) = paired_intervals(chosen.held_out[:, None], choice.held_out[:, None])
+        gain = table.difference(chosen.held_out, choice.held_out, tuned=True)
     winner = TUNED_REFINEMENT if gain is not None and gain.low > 0 else TUNED_FUSION
-    return Tuning(metric.name, name, tuple(table.rows), winner, gain, len(fusions) + len(flat), folds)
+    tried = len(fusions) + len(flat)
+    left_out = tuple(late_stages(base))
+    return Tuning(metric.name, name, left_out, tuple(table.rows), winner, gain, tried, folds)
+
+
+def _check(topics: Topics, metric: Metric) -> None:
+    """Refuse, before anything is searched, what a search would refuse."""
+    if metric.depth > MAX_RESULTS:
+        raise InvalidInput(f"metric '{metric.name}' looks at more than {MAX_RESULTS} results")
+    for query, text in topics.texts.items():
+        try:
+            Request(text).check()
+        except InvalidInput as error:
+            raise InvalidInput(f"query '{query}': {error}") from None
 
 
 def _rows_of_folds(
@@ -172,7 +192,7 @@ def _rows_of_folds(
 
 def _without_refinement(index: IndexDescription, present: Setting) -> Setting:
     stem = present.profile.model_copy(update={"refine": None})
-    return as_setting(index, f"{present.name} without refinement", stem)
+    return as_setting(index, f"{present.name} without refinement", stem, present.fields)
 
 
 def _fields_to_fetch(index: IndexDescription, settings: Sequence[Setting]) -> list[str]:
@@ -195,6 +215,11 @@ class _Asked:
         for query, text in topics.texts.items():
             self._questions[query] = searcher.score(text, profile=profile, k=metric.depth)
             progress("first stage", len(topics.texts))
+        asked = self._questions.values()
+        vectors = {name for question in asked for name in question.vectors}
+        texts = set(searcher.index.weights(searcher.index.profile(profile))) - set(searcher.index.meta.fields)
+        self.fields = vectors | texts
+        """Those that can score the questions."""
 
     def values(self, what: str, settings: Sequence[Setting], vectors: Sequence[str] = ()) -> _Floats:
         """Return the metric of every question by every setting, shape (settings, questions)."""
@@ -224,9 +249,10 @@ class _Asked:
 class _Table:
     """The rows, compared with the present profile."""
 
-    def __init__(self, present: _Floats, name: str) -> None:
+    def __init__(self, present: _Floats, name: str, widening: float) -> None:
         self._present = present
-        self.rows = [Row(name, present, _interval(present), None)]
+        self._widening = widening
+        self.rows = [Row(name, present, mean_intervals(present[:, None])[0], None)]
 
     def add_plain(
         self, label: str, settings: Sequence[Setting], values: _Floats, among: Sequence[int]
@@ -235,17 +261,21 @@ class _Table:
         best = max(among, key=lambda row: values[row].mean(), default=None)
         if best is not None:
             name = settings[best].name if len(among) > 1 else ""
-            self._add(f"{label}: {name}" if name else label, values[best])
+            mean, difference = self._measure(values[best], tuned=False)
+            self.rows.append(Row(f"{label}: {name}" if name else label, values[best], mean, difference))
 
     def add_tuned(self, label: str, settings: Sequence[Setting], values: _Floats, choice: Choice) -> None:
         """Add what was chosen by cross-validation."""
         agreed = sum(row == choice.final for row in choice.of_folds)
-        self._add(label, choice.held_out, settings[choice.final], agreed)
+        mean, difference = self._measure(choice.held_out, tuned=True)
+        self.rows.append(Row(label, choice.held_out, mean, difference, settings[choice.final], agreed))
 
-    def _add(self, name: str, values: _Floats, setting: Setting | None = None, agreed: int = 0) -> None:
-        (difference,) = paired_intervals(values[:, None], self._present[:, None])
-        self.rows.append(Row(name, values, _interval(values), difference, setting, agreed))
+    def difference(self, values: _Floats, others: _Floats, *, tuned: bool) -> Interval:
+        """Return the paired difference; wider where one side was tuned."""
+        (found,) = paired_intervals(values[:, None], others[:, None])
+        return found.widened(self._widening) if tuned else found
 
-
-def _interval(values: _Floats) -> Interval:
-    return mean_intervals(values[:, None])[0]
+    def _measure(self, values: _Floats, *, tuned: bool) -> tuple[Interval, Interval]:
+        (mean,) = mean_intervals(values[:, None])
+        difference = self.difference(values, self._present, tuned=tuned)
+        return (mean.widened(self._widening) if tuned else mean), difference

@@ -100,6 +100,18 @@ class IndexDescription:
         described = self.meta.fields.get(field)
         return described.derived_from if isinstance(described, (BinaryField, FdeField)) else field
 
+    def weights(self, profile: Profile) -> dict[str, float]:
+        """Return the fields that score a profile's candidates, each with its weight, in their order.
+
+        Two retrievers over vectors of one source (dense and its binary codes) score by that source once, with
+        the larger of their weights.
+        """
+        weights: dict[str, float] = {}
+        for retriever in profile.retrievers:
+            field = self.scored_field(retriever.field)
+            weights[field] = max(weights.get(field, 0.0), retriever.weight)
+        return weights
+
     def scores_in_cluster(self, field: str) -> bool:
         """Return whether the cluster can compute MaxSim of a field: each index has the plugin's type."""
         return bool(self.plugin_fields) and all(field in fields for fields in self.plugin_fields.values())

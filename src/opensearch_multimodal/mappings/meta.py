@@ -264,6 +264,8 @@ class Tuned(_Record):
         mean: of the metric, cross-validated, with its 95% interval ``low`` and ``high``.
         compared_with: the profile that it was meant to beat.
         difference: to that profile, paired by query, with its 95% interval.
+        left_out: that profile's stages that took no part in the comparison.
+        profile_sha256: of the profile as it was written; another one was changed by hand since.
     """
 
     metric: str
@@ -275,6 +277,8 @@ class Tuned(_Record):
     difference: float
     difference_low: float
     difference_high: float
+    left_out: tuple[str, ...] = ()
+    profile_sha256: str
 
 
 class Statistics(_Record):

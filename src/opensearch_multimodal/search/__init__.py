@@ -13,12 +13,13 @@ from .cut import CutPoint
 from .first_stage import late_interaction_clause
 from .presentation import look_up
 from .replay import Refinements, ScoredQuestion, rank
-from .request import Request, metadata_filter
+from .request import MAX_RESULTS, Request, metadata_filter
 from .result import DocumentHit, Hit, SearchResult
 from .searcher import Searcher
 
 __all__ = [
     "MAX_IMAGES",
+    "MAX_RESULTS",
     "CutPoint",
     "DocumentHit",
     "Hit",

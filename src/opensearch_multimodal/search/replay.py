@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 
 from ..mappings import IndexDescription, Profile
@@ -11,7 +11,7 @@ from ..types import Candidate
 from .compose import Words
 from .first_stage import QueryVectors
 from .ranking import fuse_candidates, order, refine_candidates
-from .scoring import StoredVectors, scored_fields
+from .scoring import NO_VECTOR, StoredVectors, mark_textless, scored_fields
 
 __all__ = ["Refinements", "ScoredQuestion", "rank"]
 
@@ -61,11 +61,11 @@ def rank(
     """
     searched = {retriever.field for retriever in profile.retrievers}
     finders = {name for name, searched_field in question.finders.items() if searched_field in searched}
-    scored = {index.scored_field(name) for name in searched}
     candidates = [one.copy() for one in question.candidates if not finders.isdisjoint(one.ranks)]
-    for candidate in candidates:
-        candidate.found &= scored
     weights = scored_fields(index, profile, question.vectors, question.words)
+    if not candidates or not weights:
+        return []
+    _mark_anew(index, candidates, weights)
     statistics = index.meta.statistics
     fuse_candidates(candidates, profile, weights, statistics)
     ranked = order(candidates)
@@ -85,3 +85,12 @@ def rank(
             refinements[alike] = refined
         ranked = order(ranked)
     return ranked
+
+
+def _mark_anew(index: IndexDescription, candidates: Sequence[Candidate], fields: Iterable[str]) -> None:
+    """Tell records without text by the vectors of this profile alone, as its own search would."""
+    for candidate in candidates:
+        for name, score in candidate.scores.items():
+            if name not in index.meta.fields and score == NO_VECTOR:
+                candidate.scores[name] = 0.0
+    mark_textless(index, candidates, [name for name in fields if name in index.meta.fields])

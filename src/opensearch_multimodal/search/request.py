@@ -13,10 +13,12 @@ from .compose import Part, parse_parts
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["Request", "metadata_filter"]
+__all__ = ["MAX_RESULTS", "Request", "metadata_filter"]
 
 MAX_QUERY_CHARACTERS = 10_000
 MAX_RESULTS = 2_000
+"""The most results of one search."""
+
 _TOP_LEVEL = frozenset({"acl", "document_id", "modality", "page"})
 
 

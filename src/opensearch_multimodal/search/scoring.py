@@ -35,6 +35,7 @@ __all__ = [
     "StoredVectors",
     "check_stored",
     "decode_vectors",
+    "mark_textless",
     "score_union",
     "scored_fields",
     "vector_bodies",
@@ -95,17 +96,13 @@ StoredVectors: TypeAlias = Mapping[str, FieldVectors]
 def scored_fields(
     index: IndexDescription, profile: Profile, vectors: QueryVectors, words: Words | None
 ) -> dict[str, float]:
-    """Return the fields that score candidates of this query, each with its weight.
-
-    Two retrievers over vectors of one source (dense and its binary codes) score by that source once, with
-    the larger of their weights.
-    """
-    weights: dict[str, float] = {}
-    for retriever in profile.retrievers:
-        scored = index.scored_field(retriever.field)
-        if scored in vectors or (retriever.type == "bm25" and words is not None):
-            weights[scored] = max(weights.get(scored, 0.0), retriever.weight)
-    return weights
+    """Return the fields that score candidates of this query, each with its weight."""
+    texts = {retriever.field for retriever in profile.retrievers if retriever.type == "bm25"}
+    return {
+        name: weight
+        for name, weight in index.weights(profile).items()
+        if name in vectors or (name in texts and words is not None)
+    }
 
 
 def score_union(
@@ -234,24 +231,38 @@ class _Union:
         for name, stored in self._fetched.items():
             for key, score in stored.scores(self.subtracted.get(name)).items():
                 self._by_key[key].scores[name] = score
-        for name in [*self.stored, *(name for name, _ in self._asked)]:
+        for name in self.stored:
+            positions = self._fetched[name].positions if name in self._fetched else {}
+            for key, candidate in self._by_key.items():
+                if key not in positions:  # found a moment ago, and gone since
+                    candidate.scores[name] = NO_VECTOR
+        for name, _ in self._asked:
             absent = NO_VECTOR if name in self._vectors else 0.0
             for candidate in self._candidates:
                 candidate.scores.setdefault(name, absent)
-        self._mark_textless()
+        mark_textless(self._index, self._candidates, self._vectors)
         return self._fetched
 
-    def _mark_textless(self) -> None:
-        """Take BM25's 0 from records that have no text: no vector was ever made of it."""
-        fields = self._index.meta.fields
-        read = [n for n in self._vectors if isinstance(f := fields[n], SourceField) and f.input == "text"]
-        if not read:
-            return
-        for candidate in self._candidates:
-            if all(candidate.scores.get(name, 0.0) == NO_VECTOR for name in read):
-                for name, score in candidate.scores.items():
-                    if name not in self._vectors and score == 0:
-                        candidate.scores[name] = NO_VECTOR
+
+def mark_textless(
+    index: IndexDescription, candidates: Sequence[Candidate], vector_fields: Iterable[str]
+) -> None:
+    """Take BM25's 0 from records that have no text: no vector was ever made of it. In place.
+
+    Args:
+        index: the index.
+        candidates: with their scores.
+        vector_fields: the fields whose vectors take part; only those made of text tell.
+    """
+    fields = index.meta.fields
+    read = [n for n in vector_fields if isinstance(f := fields[n], SourceField) and f.input == "text"]
+    if not read:
+        return
+    for candidate in candidates:
+        if all(candidate.scores.get(name, 0.0) == NO_VECTOR for name in read):
+            for name, score in candidate.scores.items():
+                if name not in fields and score == 0:
+                    candidate.scores[name] = NO_VECTOR
 
 
 def check_stored(index: IndexDescription, field: str) -> None:

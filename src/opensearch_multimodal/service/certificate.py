@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import ssl
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 __all__ = ["Certificate"]
@@ -21,18 +22,24 @@ class Certificate:
     when they change.
     """
 
-    def __init__(self, context: ssl.SSLContext, certificate: str, key: str) -> None:
-        """Watch files that ``context`` has loaded already.
+    def __init__(
+        self, listening: ssl.SSLContext, load: Callable[[], ssl.SSLContext], certificate: str, key: str
+    ) -> None:
+        """Watch files that ``listening`` has loaded already.
 
         Args:
-            context: of the listening server.
+            listening: the context of the server; each handshake is handed to the newest one. Loading into the
+                same context would not do: it keeps a certificate of another type of key beside the new one.
+            load: makes a context of what the files hold now.
             certificate: PEM file with the chain.
             key: PEM file with its private key.
         """
-        self._context = context
+        self._newest = listening
+        self._load = load
         self._files = (certificate, key)
         self._seen = self._state()
         self._next = 0.0
+        listening.sni_callback = self._hand_over
 
     def look(self) -> None:
         """Load the files if they have changed; cheap, and does nothing for five seconds after a look."""
@@ -45,13 +52,17 @@ class Certificate:
             return
         self._seen = state
         try:
-            # A context that fails to load keeps half of what it was given: try another one first.
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*self._files)
-            self._context.load_cert_chain(*self._files)
+            self._newest = self._load()
         except (ssl.SSLError, OSError) as error:
             _log.error("the certificate has changed and cannot be read, the old one stays: %s", error)
         else:
             _log.info("the certificate has changed: new connections get the new one")
+
+    def _hand_over(
+        self, connection: ssl.SSLSocket | ssl.SSLObject, name: str | None, context: ssl.SSLContext
+    ) -> None:
+        """Let a handshake, with or without a server name, use the newest certificate."""
+        connection.context = self._newest
 
     def _state(self) -> list[tuple[int, int, int] | None]:
         """Return what changes when a file is written or replaced; None for a file that is not there."""

@@ -39,10 +39,7 @@ class _Server(uvicorn.Server):
         self._service = service
         self._ready = ready
         self._stop_at: float | None = None
-        certificate, key = service.settings.certificate, service.settings.key
-        self._certificate = (
-            Certificate(config.ssl, certificate, key) if config.ssl and certificate and key else None
-        )
+        self._certificate = _watched(config, service.settings)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -64,6 +61,22 @@ class _Server(uvicorn.Server):
         if self._certificate is not None:
             self._certificate.look()
         return await super().on_tick(counter)
+
+
+def _watched(config: uvicorn.Config, settings: ServiceSettings) -> Certificate | None:
+    """Return what watches the certificate, and makes contexts as uvicorn does; None without TLS."""
+    certificate, key = settings.certificate, settings.key
+    if config.ssl is None or certificate is None or key is None:
+        return None
+
+    def load() -> ssl.SSLContext:
+        context = ssl.SSLContext(config.ssl_version)
+        context.load_cert_chain(certificate, key)
+        if config.ssl_ciphers:
+            context.set_ciphers(config.ssl_ciphers)
+        return context
+
+    return Certificate(config.ssl, load, certificate, key)
 
 
 def work(settings: ServiceSettings, listener: socket.socket, ready: Callable[[], None]) -> None:
