@@ -33,7 +33,8 @@ _METHODS: tuple[tuple[str | None, str], ...] = (
 )
 _PARTS: Mapping[int, int] = {1: 1, 2: 10, 3: 6, 4: 4}
 _FEWEST_PARTS = 3
-_MIXES_AND_BUDGETS = ((0.5, 1.0), (0.3, 1.0), (0.7, 1.0), (0.5, 0.5), (0.5, 2.0))
+_MIXES = ((0.5, 1.0), (0.3, 1.0), (0.7, 1.0))
+_MIXES_AND_BUDGETS = (*_MIXES, (0.5, 0.5), (0.5, 2.0))
 _SHARES = (0.5, 0.0, 0.75)
 
 
@@ -122,9 +123,9 @@ def untuned(settings: Sequence[Setting], index: IndexDescription) -> dict[str, S
 def refine_settings(index: IndexDescription, fused: Setting, base: Profile) -> list[Setting]:
     """Return refinements of a fusion: every vector field as primary, guided by all other fields.
 
-    Each with a share of the complementary scores in the target of 0.3, 0.5 and 0.7, and with half and twice
-    the default budget, and with 0, 0.5 and 0.75 of the fused score kept; the defaults first. Everything else
-    is as in the refinement of ``base``, if it has one.
+    Each with a share of the complementary scores in the target of 0.3, 0.5 and 0.7, and with 0, 0.5 and 0.75
+    of the fused score kept; the defaults first. Single vectors, whose refinement costs little, also with half
+    and twice the default budget. Everything else is as in the refinement of ``base``, if it has one.
     """
     settings = []
     kept = base.refine.model_dump(exclude_none=True) if base.refine else {}
@@ -132,9 +133,10 @@ def refine_settings(index: IndexDescription, fused: Setting, base: Profile) -> l
         field = index.meta.fields.get(primary)
         if not isinstance(field, SourceField):
             continue
-        usual = SINGLE_VECTOR_BUDGET if field.encoding is None else MULTI_VECTOR_BUDGET
+        single = field.encoding is None
+        usual = SINGLE_VECTOR_BUDGET if single else MULTI_VECTOR_BUDGET
         others = tuple(name for name in fused.fields if name != primary)
-        for (mix, factor), share in product(_MIXES_AND_BUDGETS, _SHARES):
+        for (mix, factor), share in product(_MIXES_AND_BUDGETS if single else _MIXES, _SHARES):
             tried = {
                 "primary": primary,
                 "complementary": others,
