@@ -22,6 +22,7 @@ from opensearch_multimodal.client import Cluster
 from opensearch_multimodal.errors import ClusterNotFound
 from opensearch_multimodal.evaluation import (
     Interval,
+    Row,
     Topics,
     evaluate,
     pair,
@@ -32,6 +33,7 @@ from opensearch_multimodal.evaluation import (
     run_profiles,
     tune,
 )
+from opensearch_multimodal.evaluation.selection import widening
 from opensearch_multimodal.search import Searcher
 
 SINGLE = ("bm25", "dense", "late_interaction")
@@ -191,25 +193,28 @@ def tuned(searcher: Searcher, topics: Topics) -> str:
     found = tune(searcher, topics, parse_metric("ndcg@10"))
     seconds = time.monotonic() - started
     best = next(row for row in found.rows if row.name.startswith("best single"))
+
+    def gain(row: Row) -> Interval:
+        (difference,) = paired_intervals(row.values[:, None], best.values[:, None])
+        return difference.widened(widening(found.folds)) if row.setting else difference
+
     rows = [
         [
             row.name,
             interval(row.mean),
             interval(row.difference, "+") if row.difference else "–",
-            "–"
-            if row is best
-            else interval(paired_intervals(row.values[:, None], best.values[:, None])[0], "+"),
+            "–" if row is best else interval(gain(row), "+"),
             f"{row.setting.name} ({row.agreed} of {found.folds} folds)" if row.setting else "",
         ]
         for row in found.rows
     ]
     header = ["", "ndcg@10", f"minus {found.present}", "minus best single", "chosen on all questions"]
-    gain = interval(found.refinement_gain, "+") if found.refinement_gain else "–"
+    refinement = interval(found.refinement_gain, "+") if found.refinement_gain else "–"
     verdict = "written" if found.won else "nothing is written"
     return (
         f"Tuning: {found.tried} settings in {seconds:.0f} s, cross-validated in {found.folds} folds:\n\n"
         f"{common.table(header, rows)}\n\n"
-        f"Tuned gqr minus tuned fusion: {gain}. Winner: {found.winner}, {verdict}.\n"
+        f"Tuned gqr minus tuned fusion: {refinement}. Winner: {found.winner}, {verdict}.\n"
     )
 
 
