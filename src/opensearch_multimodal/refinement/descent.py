@@ -96,8 +96,12 @@ def minimise(
     taken = np.full(len(start), steps, dtype=np.intp)
     going = np.ones(len(start), dtype=bool)
     enough = np.zeros(len(start))
+    scaled = temperature != 1
     for t in range(1, steps + 1):
-        weights = target.gradient(np.divide(scorer.scores(queries), temperature, dtype=np.float64))
+        logits = scorer.scores(queries).astype(np.float64)
+        if scaled:
+            logits /= temperature
+        weights = target.gradient(logits)
         if tolerance > 0:
             squares = np.einsum("bc,bc->b", weights, weights)
             if t == 1:
@@ -106,7 +110,8 @@ def minimise(
                 result[reached], taken[reached], going[reached] = queries[reached], t - 1, False
                 if not going.any():
                     return result, taken
-        weights /= temperature
+        if scaled:
+            weights /= temperature
         gradient = scorer.gradient(weights.astype(start.dtype, copy=False))
         # The means are kept without their factors 1 − β, which are constant and enter only here.
         mean *= _BETA1

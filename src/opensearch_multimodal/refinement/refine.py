@@ -211,7 +211,8 @@ def _descend(tasks: Sequence[_Task], settings: Settings) -> list[Refinement]:
         start = start.astype(np.float64)
         scorer = MultiVectorScorer(first)
     else:
-        scorer = SingleVectorScorer(np.stack([cast("FloatArray", task.candidates) for task in tasks]))
+        vectors = [cast("FloatArray", task.candidates) for task in tasks]
+        scorer = SingleVectorScorer(np.stack(vectors) if len(vectors) > 1 else vectors[0][None])
     target = joined(settings.target, np.stack([task.part for task in tasks]), settings.mix)
     rate = settings.rate(start.shape[1:])
     queries, taken = minimise(
