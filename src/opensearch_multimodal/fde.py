@@ -61,6 +61,8 @@ class FdeParameters:
             "final_dimension": (1 if self.final_dimension is None else self.final_dimension, 1, 2**20),
         }
         for name, (value, low, high) in limits.items():
+            if not isinstance(value, int):
+                raise InvalidInput(f"fde {name}: {value} is not a whole number")
             if not low <= value <= high:
                 raise InvalidInput(f"fde {name}: {value} is outside {low}–{high}")
 

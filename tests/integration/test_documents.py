@@ -223,14 +223,10 @@ def test_the_service_answers_documents_to_a_search_and_pages_to_a_ranking(
 def test_a_record_without_a_document_is_its_own(cluster: Cluster, home: Path, profile: str) -> None:
     name = f"documents-{uuid.uuid4().hex[:8]}"
     tiny_index.create(cluster, name)
-    lines = [
-        b'{"index": {"_id": "one"}}',
-        b'{"text": "alpha"}',
-        b'{"index": {"_id": "two"}}',
-        b'{"text": "beta"}',
-    ]
-    cluster.bulk(name, b"\n".join(lines) + b"\n")
+    names = [f"r{number}" for number in range(6)]  # more than the pages shown of one document
+    lines = [part for one in names for part in (f'{{"index": {{"_id": "{one}"}}}}', '{"text": "alpha beta"}')]
+    cluster.bulk(name, "\n".join(lines).encode() + b"\n")
     cluster.refresh(name)
-    result = search(cluster, name, profile, k=2, method="max")
-    assert {one.id for one in result.documents or ()} == {"one", "two"}
+    result = search(cluster, name, profile, k=6, method="max", pages=2)
+    assert {one.id for one in result.documents or ()} == set(names)
     cluster.delete_index(name)

@@ -138,6 +138,7 @@ def test_queries_have_their_own_scale():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"repetitions": 2.5}, "fde repetitions: 2.5 is not a whole number"),
         ({"repetitions": 0}, "fde repetitions: 0 is outside 1–1000"),
         ({"simhash_bits": 13}, "fde simhash_bits: 13 is outside 0–12"),
         ({"projection": 0}, "fde projection: 0 is outside 1–4096"),

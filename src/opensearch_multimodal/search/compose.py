@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -99,8 +98,9 @@ def _part(name: str, value: Any) -> Part:
 def _weight(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidInput(f"{name}.weight: expected a number, got {_kind(value)}")
-    if not math.isfinite(value) or value == 0 or abs(value) > MAX_WEIGHT:
-        raise InvalidInput(f"{name}.weight: {value} is 0 or outside −{MAX_WEIGHT:g}–{MAX_WEIGHT:g}")
+    if not 0 < abs(value) <= MAX_WEIGHT:  # NaN and integers too large for a float are outside as well
+        shown = value if isinstance(value, float) or value == 0 else "an integer"
+        raise InvalidInput(f"{name}.weight: {shown} is 0 or outside −{MAX_WEIGHT:g}–{MAX_WEIGHT:g}")
     return float(value)
 
 

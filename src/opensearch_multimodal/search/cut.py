@@ -36,6 +36,10 @@ class CutPoint:
         return {"method": self.method, "size": self.size, "of": self.of, "reason": self.reason}
 
 
+_STRAIGHT = 1e-6
+"""Scores that lie no further below the straight line than this, of its height, have no knee."""
+
+
 def by_size(count: int, cut: Cut, k: int) -> CutPoint:
     """Leave a fixed number of results.
 
@@ -72,6 +76,8 @@ def by_score_curve(scores: _Floats, cut: Cut, k: int) -> CutPoint:
     share = np.linspace(0.0, 1.0, len(window))
     height = (window - window[-1]) / (window[0] - window[-1])
     below = (1 - share) - height
+    if not below[low:].max(initial=0.0) > _STRAIGHT:
+        return CutPoint(cut.method, high, high, f"the curve of {high} scores has no bend: nothing to cut")
     knee = int(np.argmax(below[low:])) + low
     drop = f"{window[knee - 1]:.4g} to {window[knee]:.4g}"
     reason = f"the curve of {high} scores bends most after result {knee}, where they fall from {drop}"

@@ -70,7 +70,9 @@ class DocumentStage:
         if not ranked:
             return []
         if self._collapses(profile):
-            return self._collapse(ranked, stage, k)
+            documents = self._collapse(ranked, stage, k)
+            if documents is not None:
+                return documents
         document_ids = self._document_ids(ranked)
         if self._settings.method == "max":
             return by_best_page(ranked, document_ids)[:k]
@@ -100,7 +102,10 @@ class DocumentStage:
             and not needs_statistics(self._index, first.type)
         )
 
-    def _collapse(self, ranked: Sequence[Candidate], stage: FirstStage, k: int) -> list[RankedDocument]:
+    def _collapse(
+        self, ranked: Sequence[Candidate], stage: FirstStage, k: int
+    ) -> list[RankedDocument] | None:
+        """Return the documents, None if some records have none: to OpenSearch these are one group."""
         [search], [retriever] = stage.searches, stage.retrievers
         inner = {"name": "pages", "size": self._settings.pages, "_source": False}
         body = {**search.body, "size": k, "collapse": {"field": DOCUMENT, "inner_hits": inner}}
@@ -114,10 +119,10 @@ class DocumentStage:
                 page = Candidate(hit["_id"], group["_index"], scores={retriever.field: exact}, score=exact)
                 pages.append(known.get((page.index, page.id), page))
             pages.sort(key=lambda page: (-page.score, page.id))
-            if names := group.get("fields", {}).get(DOCUMENT):
-                documents.append(RankedDocument(names[0], group["_index"], pages[0].score, tuple(pages)))
-            else:  # records without a document are one group to OpenSearch
-                documents += [RankedDocument(p.id, p.index, p.score, (p,)) for p in pages]
+            names = group.get("fields", {}).get(DOCUMENT)
+            if not names:
+                return None
+            documents.append(RankedDocument(names[0], group["_index"], pages[0].score, tuple(pages)))
         return sorted(documents, key=lambda document: (-document.score, document.pages[0].id))[:k]
 
     def _document_ids(self, ranked: Sequence[Candidate]) -> dict[tuple[str, str], str]:

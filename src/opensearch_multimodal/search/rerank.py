@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import numpy as np
 from PIL import Image
 
 from ..client import Cluster, Search
@@ -164,6 +165,8 @@ def _score_batch(
             continue
         if len(values) != len(chosen):
             raise InvalidInput(f"rerank: the reranker gave {len(values)} scores for {len(chosen)} records")
+        if not np.isfinite(values).all():
+            raise InvalidInput("rerank: the reranker gave scores that are not finite")
         for candidate, value in zip(chosen, values, strict=True):
             candidate.reranked = candidate.score = float(value)
         break

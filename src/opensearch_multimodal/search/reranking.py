@@ -7,6 +7,7 @@ from collections.abc import Mapping, MutableSequence, Sequence
 
 from ..client import Cluster
 from ..encoder import EncoderPool, IndexEncoders, Reranker, RerankerQuery
+from ..errors import EnvironmentProblem
 from ..mappings import IndexDescription, Rerank
 from ..models import load_spec
 from ..types import Candidate, FloatArray
@@ -80,7 +81,10 @@ class RerankStage:
         ends = [until] if until is not None else []
         if settings.budget_ms is not None:
             ends.append(time.monotonic() + settings.budget_ms / 1000)
-        reranker, problem = self._choose(query, vectors, subtracted, encoders)
+        try:
+            reranker, problem = self._choose(query, vectors, subtracted, encoders)
+        except EnvironmentProblem as error:  # too late to encode, for instance: what is ranked stays
+            reranker, problem = None, str(error)
         if reranker is None:
             notes.append(f"not reranked: {problem}")
             return candidates

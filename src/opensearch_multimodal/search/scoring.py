@@ -167,9 +167,11 @@ class _Union:
         self._hits: list[Mapping[str, Any]] = []
         """What was fetched, with the vectors still in bytes."""
         self._fetched: dict[str, FieldVectors] = {}
+        self._scored: list[str] = []
 
     def add(self, name: str, *, fetch: bool) -> None:
         """Plan how to complete the scores of one field."""
+        self._scored.append(name)
         described = self._index.meta.fields.get(name)
         multi = isinstance(described, SourceField) and described.encoding is not None
         in_cluster = self._index.scores_in_cluster(name)
@@ -240,7 +242,7 @@ class _Union:
             absent = NO_VECTOR if name in self._vectors else 0.0
             for candidate in self._candidates:
                 candidate.scores.setdefault(name, absent)
-        mark_textless(self._index, self._candidates, self._vectors)
+        mark_textless(self._index, self._candidates, [n for n in self._scored if n in self._vectors])
         return self._fetched
 
 
@@ -252,7 +254,7 @@ def mark_textless(
     Args:
         index: the index.
         candidates: with their scores.
-        vector_fields: the fields whose vectors take part; only those made of text tell.
+        vector_fields: the vector fields that score; only those made of text tell.
     """
     fields = index.meta.fields
     read = [n for n in vector_fields if isinstance(f := fields[n], SourceField) and f.input == "text"]

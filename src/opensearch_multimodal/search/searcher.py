@@ -30,7 +30,7 @@ from .replay import ScoredQuestion
 from .request import Request
 from .reranking import RerankStage
 from .result import DocumentHit, Hit, SearchResult
-from .scoring import score_union, scored_fields
+from .scoring import NO_VECTOR, score_union, scored_fields
 from .statistics import unlearnt
 
 if TYPE_CHECKING:
@@ -355,6 +355,10 @@ class _Query:
                 if refined is None or refined.skipped:
                     reason = refined.skipped if refined else "fewer than two candidates have its vector"
                     self._notes.append(f"not refined, the fused order stays: {reason}")
+                elif without := sum(one.scores[primary] == NO_VECTOR for one in ranked):
+                    self._notes.append(
+                        f"{without} candidates without a vector of '{primary}' stand below the refined ones"
+                    )
                 ranked = order(ranked)
         return ranked
 
@@ -362,6 +366,9 @@ class _Query:
         self, candidates: list[Candidate], vectors: Mapping[str, FloatArray], stage: RerankStage
     ) -> list[Candidate]:
         words = self._words if isinstance(self._words, str | None) else "\n".join(t for t, _ in self._words)
+        unread = sum(part.weight < 0 or part.image is not None for part in self._composition.parts)
+        if unread and self.profile.rerank and self.profile.rerank.type == "cross_encoder":
+            self._notes.append(f"the reranker reads positive texts only: {unread} parts take no part")
         with self._timed("rerank"):
             return stage.run(
                 candidates,

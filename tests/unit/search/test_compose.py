@@ -147,6 +147,8 @@ def test_parts_alone_are_a_question() -> None:
         ([{"text": "a", "wait": 1}], r"compose\[0\]: unknown key 'wait'"),
         ([{"text": " "}], r"compose\[0\]\.text: expected words"),
         ([{"text": "a\ud800"}], r"compose\[0\]\.text: is not valid Unicode"),
+        ([{"text": "a", "weight": 10**400}], r"compose\[0\]\.weight: an integer is 0 or outside −100–100"),
+        ([{"text": "a", "weight": float("nan")}], r"compose\[0\]\.weight: nan is 0 or outside"),
         ([{"text": "a", "weight": 0}], r"compose\[0\]\.weight: 0 is 0 or outside −100–100"),
         ([{"text": "a", "weight": float("nan")}], r"compose\[0\]\.weight: nan"),
         ([{"text": "a", "weight": True}], r"compose\[0\]\.weight: expected a number, got bool"),

@@ -83,3 +83,12 @@ def test_relevance_keeps_to_its_bounds() -> None:
 def test_cuts_that_cannot_work_are_refused(cut: dict[str, object], message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         parse_profile("mine", {"retrievers": [{"type": "bm25", "field": "text"}], "cut": cut})
+
+
+@pytest.mark.parametrize(
+    "scores", [[0.700001, 0.7], [3.0, 2.0, 1.0], list(np.linspace(5, 1, 20)), [10.0, 9.9, 9.8, 9.7, 9.5]]
+)
+def test_a_curve_without_a_bend_is_not_cut(scores: list[float]) -> None:
+    point = by_score_curve(np.array(scores), CURVE, 50)
+    assert point.size == len(scores)
+    assert "no bend: nothing to cut" in point.reason
