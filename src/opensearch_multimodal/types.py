@@ -26,6 +26,7 @@ __all__ = [
     "check_multi_vector",
     "check_vector",
     "is_part",
+    "judges_wholes",
     "whole_record",
 ]
 
@@ -196,3 +197,8 @@ def whole_record(record_id: str) -> str:
     """Return the id ``X`` of the record that ``X#c1`` is a part of; any other id as it is."""
     part = _PART.fullmatch(record_id)
     return part[1] if part else record_id
+
+
+def judges_wholes(qrels: Mapping[str, Mapping[str, int]]) -> bool:
+    """Return whether judgements (query id → record id → grade) name whole records only, never parts."""
+    return not any(is_part(record) for judged in qrels.values() for record in judged)

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny_index
-import tiny_models
 from click.testing import CliRunner, Result
 from PIL import Image
 
@@ -23,7 +22,7 @@ from opensearch_multimodal.encoder import IndexEncoders
 from opensearch_multimodal.errors import InvalidInput
 from opensearch_multimodal.evaluation.settings import fusion_settings
 from opensearch_multimodal.mappings import build_body, describe, load_template
-from opensearch_multimodal.models import DraftOptions, draft_spec, load_spec, save_spec
+from opensearch_multimodal.models import load_spec
 from opensearch_multimodal.search import (
     Question,
     Searcher,
@@ -39,12 +38,7 @@ FIELDS = {"text", "dense", "multi_vector", "image_dense"}
 
 def body(folder: Path) -> dict[str, Any]:
     """Return the shipped body for text and images, for tiny models."""
-    folder.mkdir()
-    tiny_models.write_text_model(folder / "text_model.onnx")
-    tiny_models.write_image_model(folder / "vision_model.onnx")
-    tiny_models.write_tokenizer(folder / "tokenizer.json")
-    options = DraftOptions(kind="dense", pooling="mean", inputs=("image",))
-    save_spec(draft_spec(folder, "tiny-towers", options), folder)
+    tiny_index.write_towers(folder)
     template = load_template("mixed")
     template["mappings"]["_meta"]["multimodal"]["fields"]["fde"] |= tiny_index.FDE
     models = {"dense": tiny_index.DENSE, "multi_vector": tiny_index.TOKENS, "image_dense": "tiny-towers"}

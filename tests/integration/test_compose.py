@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny_index
-import tiny_models
 from click.testing import CliRunner
 from PIL import Image
 from services import serving
@@ -23,7 +22,7 @@ from opensearch_multimodal.client import Cluster
 from opensearch_multimodal.encoder import load
 from opensearch_multimodal.errors import InvalidInput
 from opensearch_multimodal.mappings import describe
-from opensearch_multimodal.models import DraftOptions, draft_spec, load_spec, save_spec
+from opensearch_multimodal.models import load_spec
 from opensearch_multimodal.search import Searcher
 
 RECORDS = 60
@@ -38,12 +37,7 @@ COLOURS = ("red", "green", "blue", "yellow")
 @pytest.fixture(scope="module")
 def home(home: Path) -> Path:
     towers = home.parent / "towers"
-    towers.mkdir()
-    tiny_models.write_text_model(towers / "text_model.onnx")
-    tiny_models.write_image_model(towers / "vision_model.onnx")
-    tiny_models.write_tokenizer(towers / "tokenizer.json")
-    options = DraftOptions(kind="dense", pooling="mean", inputs=("image",))
-    save_spec(draft_spec(towers, "tiny-towers", options), towers)
+    tiny_index.write_towers(towers)
     return home
 
 

@@ -299,12 +299,7 @@ def image_index(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("OSMM_HOME", str(tmp_path / "home"))
     folder = tmp_path / "towers"
     tiny_index.write_models(tmp_path / "exported")
-    folder.mkdir()
-    tiny_models.write_text_model(folder / "text_model.onnx")
-    tiny_models.write_image_model(folder / "vision_model.onnx")
-    tiny_models.write_tokenizer(folder / "tokenizer.json")
-    options = DraftOptions(kind="dense", pooling="mean", inputs=("image",))
-    save_spec(draft_spec(folder, "tiny-towers", options), folder)
+    tiny_index.write_towers(folder)
     body = tiny_index.body()
     template = tiny_index.load_template("pages")
     body = tiny_index.build_body(

@@ -17,7 +17,7 @@ from opensearch_multimodal.mappings import IndexDescription, build_body, describ
 from opensearch_multimodal.models import DraftOptions, draft_spec, load_spec, save_spec
 from opensearch_multimodal.sources import SourceOptions
 
-DENSE, TOKENS, RERANKER = "tiny-dense", "tiny-tokens", "tiny-reranker"
+DENSE, TOKENS, RERANKER, TOWERS = "tiny-dense", "tiny-tokens", "tiny-reranker", "tiny-towers"
 FDE = {"repetitions": 8, "simhash_bits": 2, "projection": 4}
 
 
@@ -28,6 +28,16 @@ def write_models(folder: Path) -> None:
     tiny_models.write_tokenizer(folder / "tokenizer.json")
     save_spec(draft_spec(folder, DENSE, DraftOptions(kind="dense", pooling="mean")), folder)
     save_spec(draft_spec(folder, TOKENS, DraftOptions(kind="multi_vector", pooling="none")), folder)
+
+
+def write_towers(folder: Path) -> None:
+    """Add a model with a tower for texts and one for page images to $OSMM_HOME."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tiny_models.write_text_model(folder / "text_model.onnx")
+    tiny_models.write_image_model(folder / "vision_model.onnx")
+    tiny_models.write_tokenizer(folder / "tokenizer.json")
+    options = DraftOptions(kind="dense", pooling="mean", inputs=("image",))
+    save_spec(draft_spec(folder, TOWERS, options), folder)
 
 
 def write_reranker(folder: Path) -> None:

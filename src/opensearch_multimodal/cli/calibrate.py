@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from ..client import Cluster
 from ..errors import InvalidInput
 from ..mappings import IndexDescription, Relevance, Statistics, describe, parse_meta
 from .console import stderr, stdout
+from .display import progress_bar
 from .options import cluster_options, model_options
 
 __all__ = ["calibrate"]
@@ -92,7 +92,7 @@ def calibrate(
         drawn = sample_records(cluster, index, 2 * sample, seed=seed)
         questions = questions_from(drawn, sample, seed=seed)
     pool = EncoderPool(provider=provider, threads=threads)
-    with _progress() as bar:
+    with progress_bar() as bar:
         task = bar.add_task("scoring", total=len(questions))
         scores = learn_scores(cluster, index, questions, encoders=pool, progress=lambda: bar.advance(task))
         learnt: dict[str, Relevance] = {}
@@ -175,13 +175,3 @@ def _print(statistics: Statistics, *, as_json: bool) -> None:
             highlight=False,
             soft_wrap=True,
         )
-
-
-def _progress() -> Progress:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal)

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from rich.console import Console
 
-__all__ = ["stderr", "stdout"]
+__all__ = ["say", "stderr", "stdout"]
 
 stdout = Console()
 stderr = Console(stderr=True)
+
+
+def say(sentence: str) -> None:
+    """Print a sentence about the run as it is: no markup, no line breaks of ours."""
+    stderr.print(sentence, markup=False, highlight=False, soft_wrap=True)

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import click
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from ..client import Cluster
 from ..errors import InvalidInput
-from .console import stderr, stdout
-from .intervals import signed, verdict
+from .console import say, stderr, stdout
+from .display import airy_table, progress_bar, signed, verdict
 from .options import cluster_options, model_options
 
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["evaluate"]
 
 _FILE = click.Path(path_type=Path)
-_LOOK: Any = {"box": SIMPLE_HEAD, "pad_edge": False, "padding": (0, 1, 0, 0)}
 
 
 @click.command(short_help="Measure how well an index answers judged questions.")
@@ -175,9 +173,8 @@ def _measure(
 ) -> dict[str, Measured]:
     from ..evaluation import run_profiles
 
-    columns = (TextColumn("searching"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
-        task = bar.add_task("", total=len(topics.texts) * len(profiles))
+    with progress_bar() as bar:
+        task = bar.add_task("searching", total=len(topics.texts) * len(profiles))
         return run_profiles(search, topics.texts, profiles, k=k, progress=lambda: bar.advance(task))
 
 
@@ -208,7 +205,7 @@ def _write_html(
             progress=progress,
         )
     size = write_file(place, render_html(page))
-    stderr.print(f"Report: {place} ({size / 1e6:.1f} MB)", markup=False, highlight=False, soft_wrap=True)
+    say(f"Report: {place} ({size / 1e6:.1f} MB)")
 
 
 @contextmanager
@@ -250,7 +247,7 @@ def _as_json(
 
 def _quality(report: Report) -> Table:
     title = f"{report.queries} queries: means with 95% confidence intervals"
-    table = Table(title=title, title_justify="left", **_LOOK)
+    table = airy_table(title)
     table.add_column("")
     table.add_column("mean", justify="right")
     table.add_column("interval")
@@ -274,7 +271,7 @@ def _quality(report: Report) -> Table:
 
 
 def _time(measured: Mapping[str, Measured], k: int) -> Table:
-    table = Table(title=f"Time to rank {k} hits in ms, without fetching them", title_justify="left", **_LOOK)
+    table = airy_table(f"Time to rank {k} hits in ms, without fetching them")
     table.add_column("profile")
     table.add_column("median", justify="right")
     table.add_column("p95", justify="right")

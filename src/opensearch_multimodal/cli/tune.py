@@ -10,16 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.progress import TaskID
 
 from ..client import Cluster
 from ..errors import InvalidInput
 from ..mappings import Meta, Profile, Tuned, parse_meta
-from .console import stderr, stdout
-from .intervals import signed, verdict
+from .console import say, stdout
+from .display import airy_table, progress_bar, signed, verdict
 from .options import cluster_options, model_options
 
 if TYPE_CHECKING:
@@ -105,21 +103,21 @@ def tune(
     else:
         _print(found, len(topics.texts))
     if found.left_out:
-        _say(
+        say(
             f"note: {', '.join(found.left_out)} of '{found.present}' took no part: all rows are rankings "
             "before that. 'osmm evaluate' measures the whole of a profile."
         )
     if base.cut != winner.cut:
-        _say("note: the cut 'relevance' is left out of the profile; 'osmm index calibrate' learns it anew")
+        say("note: the cut 'relevance' is left out of the profile; 'osmm index calibrate' learns it anew")
     if not (found.won or force):
-        _say(_refusal(index, found, len(topics.texts)))
+        say(_refusal(index, found, len(topics.texts)))
     elif dry_run:
         if not as_json:
             stdout.print_json(json.dumps({name: _plain(winner)}))
-        _say(f"Nothing was written to index '{index}'.")
+        say(f"Nothing was written to index '{index}'.")
     else:
         _write(cluster, index, name, winner, found, make_default=make_default)
-        _say(f"Wrote profile '{name}' into index '{index}'{' as its default' if make_default else ''}.")
+        say(f"Wrote profile '{name}' into index '{index}'{' as its default' if make_default else ''}.")
 
 
 def _check_name(index: str, meta: Meta, name: str, *, make_default: bool) -> None:
@@ -198,12 +196,8 @@ def _digest(profile: Profile) -> str:
 
 
 def _print(found: Tuning, questions: int) -> None:
-    table = Table(
-        title=f"{found.metric} of {questions} questions; tuned rows by {found.folds}-fold cross-validation",
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
+    table = airy_table(
+        f"{found.metric} of {questions} questions; tuned rows by {found.folds}-fold cross-validation"
     )
     table.add_column("")
     table.add_column("mean", justify="right")
@@ -265,15 +259,10 @@ def _plain(profile: Profile) -> dict[str, Any]:
     return profile.model_dump(mode="json", exclude_none=True)
 
 
-def _say(sentence: str) -> None:
-    stderr.print(sentence, markup=False, highlight=False, soft_wrap=True)
-
-
 @contextmanager
 def _progress() -> Iterator[Any]:
     """Yield a function that advances the bar of a stage, which it opens when it is first told of it."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
+    with progress_bar() as bar:
         tasks: dict[str, TaskID] = {}
 
         def advance(what: str, count: int) -> None:

@@ -18,7 +18,7 @@ import jinja2
 
 from .charts import Box, IntervalAxis, Spot, bar_chart, interval_axis, scatter
 from .comparison import Duel, QueryView
-from .intervals import CONFIDENCE, Interval
+from .intervals import CONFIDENCE
 from .measure import Measured
 from .report import Report
 
@@ -196,7 +196,6 @@ def _template() -> jinja2.Template:
     )
     environment.filters |= {
         "signed": _signed,
-        "verdict": _verdict,
         "lead": lambda text: _cut(text, _LEAD),
         "title": lambda text: _cut(text, _TITLE),
         "safe_link": safe_link,
@@ -218,12 +217,6 @@ def _read(name: str) -> str:
 
 def _signed(value: float) -> str:
     return f"{value:+.3f}".replace("-", "−")
-
-
-def _verdict(difference: Interval) -> str:
-    if not difference.excludes_zero:
-        return "unclear"
-    return "better" if difference.low > 0 else "worse"
 
 
 def _cut(text: str, most: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +34,13 @@ class Interval:
     def excludes_zero(self) -> bool:
         """Whether zero lies outside: then a difference is unlikely to be chance alone."""
         return self.low > 0 or self.high < 0
+
+    @property
+    def verdict(self) -> Literal["better", "worse", "unclear"]:
+        """What a difference says: more than chance, or not."""
+        if not self.excludes_zero:
+            return "unclear"
+        return "better" if self.low > 0 else "worse"
 
     def widened(self, factor: float) -> Interval:
         """Return an interval ``factor`` times as wide to each side of the same mean."""

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InvalidInput
-from ..types import Run, is_part, whole_record
+from ..types import Run, is_part, judges_wholes, whole_record
 from .intervals import CONFIDENCE, SAMPLES, Interval, mean_intervals, paired_intervals
 from .judgements import Qrels
 from .metrics import DEFAULT_METRICS, parse_metric, per_query
 
-__all__ = ["ProfileReport", "Report", "evaluate", "judges_wholes", "roll_up"]
+__all__ = ["ProfileReport", "Report", "evaluate", "roll_up"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +130,6 @@ def evaluate(
             },
         )
     return Report(profiles, reference, len(qrels), rolled_up, tuple(_doubts(whole, qrels)))
-
-
-def judges_wholes(qrels: Qrels) -> bool:
-    """Return whether judgements name whole records only, never the parts of split ones."""
-    return not any(is_part(record) for judged in qrels.values() for record in judged)
 
 
 def roll_up(run: Run) -> dict[str, dict[str, float]]:

@@ -13,10 +13,11 @@ from ..blas import single_threaded
 from ..errors import InvalidInput
 from ..mappings import IndexDescription, SourceField
 from ..search import MAX_RESULTS, Refinements, Request, ScoredQuestion, Searcher, rank
+from ..types import judges_wholes
 from .intervals import Interval, mean_intervals, paired_intervals
 from .judgements import Topics
 from .metrics import Metric, per_query
-from .report import judges_wholes, roll_up
+from .report import roll_up
 from .selection import Choice, choose, fold_of_each, widening
 from .settings import Setting, as_setting, fusion_settings, late_stages, refine_settings, untuned
 
@@ -215,10 +216,7 @@ class _Asked:
         for query, text in topics.texts.items():
             self._questions[query] = searcher.score(text, profile=profile, k=metric.depth)
             progress("first stage", len(topics.texts))
-        asked = self._questions.values()
-        vectors = {name for question in asked for name in question.vectors}
-        texts = set(searcher.index.weights(searcher.index.profile(profile))) - set(searcher.index.meta.fields)
-        self.fields = vectors | texts
+        self.fields = {name for question in self._questions.values() for name in question.fields}
         """Those that can score the questions."""
 
     def values(self, what: str, settings: Sequence[Setting], vectors: Sequence[str] = ()) -> _Floats:

@@ -135,20 +135,7 @@ class IndexDescription:
             InvalidInput: the mapping's dimension is not the model's.
         """
         field = self.source_field(name)
-        if field.fingerprint is None:
-            raise ModelMismatch(
-                name,
-                expected=None,
-                actual=spec.fingerprint,
-                remedy=f"if that model is the right one, run: osmm index stamp {self.name}",
-            )
-        if field.fingerprint != spec.fingerprint:
-            raise ModelMismatch(
-                name,
-                expected=field.fingerprint,
-                actual=spec.fingerprint,
-                remedy=f"use the model '{field.model}' as it was, or ingest into a new index",
-            )
+        self._check_fingerprint(name, field.fingerprint, spec.fingerprint, "model", field.model)
         kept = spec.kept_dimension(field.dimension)
         expected = {name: kept} | {
             other: derived_dimension(described, kept)
@@ -214,20 +201,21 @@ class IndexDescription:
         """
         field = self.meta.fields[name]
         expected = field.fingerprint if isinstance(field, BinaryField) else None
-        if expected is None or expected != rotation.fingerprint:
-            stamp = f"if that rotation is the right one, run: osmm index stamp {self.name}"
-            other = f"use the rotation '{rotation.name}' as it was, or ingest into a new index"
-            raise ModelMismatch(
-                name,
-                expected=expected,
-                actual=rotation.fingerprint,
-                remedy=stamp if expected is None else other,
-            )
+        self._check_fingerprint(name, expected, rotation.fingerprint, "rotation", rotation.name)
         if isinstance(field, BinaryField) and field.bits != rotation.bits:
             raise InvalidInput(
                 f"field '{name}' of index '{self.name}' has bits {field.bits}, "
                 f"rotation '{rotation.name}' gives {rotation.bits}"
             )
+
+    def _check_fingerprint(self, name: str, expected: str | None, actual: str, kind: str, used: str) -> None:
+        if expected == actual:
+            return
+        stamp = f"if that {kind} is the right one, run: osmm index stamp {self.name}"
+        other = f"use the {kind} '{used}' as it was, or ingest into a new index"
+        raise ModelMismatch(
+            name, expected=expected, actual=actual, remedy=stamp if expected is None else other
+        )
 
     def _check_retriever(self, profile: str, kind: str, field: str) -> None:
         if kind == "bm25":

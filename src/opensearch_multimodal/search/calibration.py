@@ -15,7 +15,7 @@ from ..client import Cluster
 from ..encoder import EncoderPool, IndexEncoders
 from ..errors import InvalidInput
 from ..mappings import Fusion, IndexDescription, Moments, Profile, Relevance, Statistics
-from ..types import Candidate, is_part, whole_record
+from ..types import Candidate, judges_wholes, whole_record
 from .first_stage import MODALITY
 from .relevance import RESULTS_LEARNT, features, fit
 from .scoring import NO_VECTOR
@@ -228,7 +228,7 @@ def learn_relevance(
         ClusterError: the cluster failed.
     """
     searcher = Searcher(cluster, index, encoders)
-    whole = not any(is_part(record) for judged in qrels.values() for record in judged)
+    whole = judges_wholes(qrels)
     rows: list[npt.NDArray[np.float64]] = []
     labels: list[bool] = []
     names: list[str] = []

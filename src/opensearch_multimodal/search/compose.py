@@ -99,7 +99,7 @@ def _weight(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidInput(f"{name}.weight: expected a number, got {_kind(value)}")
     if not 0 < abs(value) <= MAX_WEIGHT:  # NaN and integers too large for a float are outside as well
-        shown = value if isinstance(value, float) or value == 0 else "an integer"
+        shown = "an integer" if isinstance(value, int) and abs(value) > 10**9 else value
         raise InvalidInput(f"{name}.weight: {shown} is 0 or outside −{MAX_WEIGHT:g}–{MAX_WEIGHT:g}")
     return float(value)
 

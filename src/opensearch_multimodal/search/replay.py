@@ -25,6 +25,7 @@ class ScoredQuestion:
 
     Attributes:
         candidates: with the exact score of every field that the profile scores; never changed.
+        fields: those that score.
         vectors: vector field → the encoded query.
         words: the question in words, for BM25.
         finders: retriever → the field that it searched.
@@ -32,6 +33,7 @@ class ScoredQuestion:
     """
 
     candidates: tuple[Candidate, ...]
+    fields: tuple[str, ...]
     vectors: QueryVectors
     words: Words | None
     finders: Mapping[str, str]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,7 @@ from .replay import ScoredQuestion
 from .request import Request
 from .reranking import RerankStage
 from .result import DocumentHit, Hit, SearchResult
-from .scoring import NO_VECTOR, score_union, scored_fields
+from .scoring import NO_VECTOR, StoredVectors, score_union, scored_fields
 from .statistics import unlearnt
 
 if TYPE_CHECKING:
@@ -212,20 +212,11 @@ class _Query:
         candidates = self._first_stage(vectors)
         fields = scored_fields(self._index, self.profile, vectors, self._words)
         if candidates:
-            score_union(
-                self._cluster,
-                self._index,
-                candidates,
-                fields,
-                vectors,
-                self._words,
-                fetched=(),
-                preference=self._preference,
-            )
+            self._score(candidates, fields, vectors)
         finders = {
             name: one.field for name, one in zip(self._stage.names, self._stage.retrievers, strict=True)
         }
-        return ScoredQuestion(tuple(candidates), vectors, self._words, finders)
+        return ScoredQuestion(tuple(candidates), tuple(fields), vectors, self._words, finders)
 
     def _documents(
         self, ranked: Sequence[Candidate], vectors: Mapping[str, FloatArray]
@@ -323,22 +314,31 @@ class _Query:
                 raise InvalidInput(f"filter: {error}") from error
             return stage.collect(self._index, answers)
 
+    def _score(
+        self,
+        candidates: Sequence[Candidate],
+        fields: Iterable[str],
+        vectors: Mapping[str, FloatArray],
+        fetched: Collection[str] = (),
+    ) -> StoredVectors:
+        return score_union(
+            self._cluster,
+            self._index,
+            candidates,
+            fields,
+            vectors,
+            self._words,
+            fetched=fetched,
+            preference=self._preference,
+            subtracted=self._composition.subtracted,
+        )
+
     def _rank(self, candidates: list[Candidate], vectors: Mapping[str, FloatArray]) -> list[Candidate]:
-        profile, words, subtracted = self.profile, self._words, self._composition.subtracted
-        weights = scored_fields(self._index, profile, vectors, words)
+        profile = self.profile
+        weights = scored_fields(self._index, profile, vectors, self._words)
         primary = profile.refine.primary if profile.refine and self._can_refine(weights) else None
         with self._timed("score"):
-            stored = score_union(
-                self._cluster,
-                self._index,
-                candidates,
-                weights,
-                vectors,
-                words,
-                fetched=[primary] if primary else [],
-                preference=self._preference,
-                subtracted=subtracted,
-            )
+            stored = self._score(candidates, weights, vectors, [primary] if primary else [])
         with self._timed("fuse"):
             statistics = self._index.meta.statistics
             fuse_candidates(candidates, profile, weights, statistics)
