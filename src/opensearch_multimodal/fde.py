@@ -28,6 +28,8 @@ __all__ = ["FdeParameters", "encode_document", "encode_query", "quantize_documen
 
 _CLIP = 3.0
 _MOST_SKETCHED = 2**22
+_COMPARED = 2**20
+"""How many codes of rows are compared with empty buckets at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +125,14 @@ def encode_document(document: npt.ArrayLike, parameters: FdeParameters) -> Float
     buckets: FloatArray = np.matmul(members, projected)
     buckets /= np.maximum(counts, 1)[:, :, None]
     if parameters.fill_empty:
-        repetition, bucket = np.nonzero(counts == 0)
+        differing = _differing_bits(parameters.simhash_bits)
         codes = members.argmax(axis=1)
-        nearest = _differing_bits(parameters.simhash_bits)[bucket[:, None], codes[repetition]].argmin(axis=1)
-        buckets[repetition, bucket] = projected[repetition, nearest]
+        repetitions, empty = np.nonzero(counts == 0)
+        at_once = max(1, _COMPARED // len(rows))
+        for start in range(0, len(empty), at_once):
+            repetition, bucket = repetitions[start : start + at_once], empty[start : start + at_once]
+            nearest = differing[bucket[:, None], codes[repetition]].argmin(axis=1)
+            buckets[repetition, bucket] = projected[repetition, nearest]
     return _joined(buckets, parameters)
 
 
@@ -247,6 +253,8 @@ def _random_bits(source: np.random.PCG64, count: int) -> npt.NDArray[np.uint8]:
 def _differing_bits(bits: int) -> npt.NDArray[np.uint8]:
     """Return in how many bits two bucket numbers differ, shape (2^bits, 2^bits)."""
     numbers = np.arange(2**bits, dtype=np.uint16)
-    differing = numbers[:, None] ^ numbers
-    ones: npt.NDArray[np.uint8] = ((differing[:, :, None] >> np.arange(bits)) & 1).sum(axis=2, dtype=np.uint8)
-    return ones
+    ones = np.zeros(numbers.shape, dtype=np.uint8)
+    for bit in range(bits):
+        ones += ((numbers >> bit) & 1).astype(np.uint8)
+    differing: npt.NDArray[np.uint8] = ones[numbers[:, None] ^ numbers]
+    return differing

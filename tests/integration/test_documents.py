@@ -230,3 +230,26 @@ def test_a_record_without_a_document_is_its_own(cluster: Cluster, home: Path, pr
     result = search(cluster, name, profile, k=6, method="max", pages=2)
     assert {one.id for one in result.documents or ()} == set(names)
     cluster.delete_index(name)
+
+
+def test_a_record_of_no_document_has_its_own_vector(cluster: Cluster, home: Path) -> None:
+    name = f"documents-{uuid.uuid4().hex[:8]}"
+    encoder = FieldEncoder(index := tiny_index.create(cluster, name), IndexEncoders(index))
+    lines: list[str] = []
+    for key, document, text in (
+        ("a#p1", "a", "gamma"),
+        ("a#p2", "a", "gamma beta"),
+        ("loose", None, QUESTION),
+    ):
+        [vectors] = encoder.encode([RecordContent("", text)])
+        values = {key: np.asarray(value).tolist() for key, value in encoder.values(vectors).items()}
+        named = {"document_id": document} if document else {}
+        lines += [json.dumps({"index": {"_id": key}}), json.dumps({"text": text} | named | values)]
+    assert all(one.status == 201 for one in cluster.bulk(name, ("\n".join(lines) + "\n").encode()))
+    cluster.refresh(name)
+    result = search(cluster, name, "dense", method="mean_vector")
+    assert [one.id for one in result.documents or ()] == ["loose", "a"]
+    query = load(load_spec(tiny_index.DENSE)).encode_queries([QUESTION])[0]
+    stored = np.array(tiny_index.stored(cluster, name)["loose"]["dense"], dtype=np.float32)
+    assert (result.documents or ())[0].score == pytest.approx(float(query @ stored), abs=1e-5)
+    cluster.delete_index(name)

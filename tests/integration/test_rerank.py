@@ -115,6 +115,18 @@ def test_what_the_time_does_not_suffice_for_is_told(searcher: Searcher) -> None:
     assert "the time was up" in searcher.search("alpha", profile="reranked", overrides=tight).notes[0]
 
 
+def test_reranking_begins_when_the_query_is_encoded(searcher: Searcher) -> None:
+    told: list[float] = []
+    overrides = {"rerank": {"type": "maxsim", "field": "multi_vector"}}
+    began = time.monotonic()
+    result = searcher.search(
+        "alpha", profile="bm25", overrides=overrides, on_encoded=lambda: told.append(time.monotonic())
+    )
+    [encoded] = told
+    assert encoded < began + result.timings_ms["total"] / 1000
+    assert all("reranked" in hit.stages for hit in result.hits)
+
+
 def test_a_reranker_that_is_not_there_is_an_error_before_the_search(searcher: Searcher) -> None:
     with pytest.raises(InvalidInput, match="there is no 'nobody'"):
         searcher.search("alpha", profile="reranked", overrides={"rerank": {"model": "nobody"}})

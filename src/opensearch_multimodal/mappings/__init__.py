@@ -21,8 +21,10 @@ from .meta import (
     parse_meta,
     parse_profile,
 )
+from .profile_check import DOCUMENT
 
 __all__ = [
+    "DOCUMENT",
     "PLUGIN",
     "BinaryField",
     "Cut",

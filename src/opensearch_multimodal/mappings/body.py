@@ -13,8 +13,17 @@ from ..errors import InvalidInput
 from ..fde import FdeParameters
 from ..models import ModelSpec, RotationSpec, load_rotation_spec
 from .meta import BinaryField, FdeField, Meta, SourceField, parse_meta
+from .profile_check import check_profiles
 
-__all__ = ["PLUGIN", "build_body", "derived_dimension", "fde_parameters", "load_template", "stamp"]
+__all__ = [
+    "PLUGIN",
+    "build_body",
+    "derived_dimension",
+    "fde_parameters",
+    "load_template",
+    "stamp",
+    "vector_dimension",
+]
 
 SHIPPED = ("pages", "passages", "mixed")
 
@@ -83,7 +92,8 @@ def build_body(
             cluster can score, kept once on disk by its codec.
 
     Raises:
-        InvalidInput: a field is unknown, or a model does not fit its field.
+        InvalidInput: a field is unknown, a model does not fit its field, or the index could not be searched
+            by one of its profiles.
     """
     body = copy.deepcopy(dict(template))
     meta = body["mappings"]["_meta"]["multimodal"]
@@ -122,6 +132,7 @@ def build_body(
     if plugin:
         _use_plugin(properties, settings, parsed)
     _fit_dimensions(properties, parsed, specs)
+    check_profiles(parsed, properties)
     body["mappings"]["_meta"]["multimodal"] = parsed.model_dump(mode="json", exclude_none=True)
     return body
 
@@ -221,7 +232,7 @@ def _fit_dimensions(properties: dict[str, Any], meta: Meta, specs: Callable[[str
         definition = properties[name]
         if definition["type"] not in ("knn_vector", "multi_vector"):
             continue
-        definition["dimension"] = _vector_dimension(meta, field, specs)
+        definition["dimension"] = vector_dimension(meta, field, specs)
 
 
 def derived_dimension(field: BinaryField | FdeField, dimension: int) -> int:
@@ -231,12 +242,16 @@ def derived_dimension(field: BinaryField | FdeField, dimension: int) -> int:
     return fde_parameters(field).dimension(dimension)
 
 
-def _vector_dimension(
+def vector_dimension(
     meta: Meta, field: SourceField | BinaryField | FdeField, specs: Callable[[str], ModelSpec]
 ) -> int:
-    if isinstance(field, SourceField):
-        return specs(field.model).kept_dimension(field.dimension)
-    source = meta.fields.get(field.derived_from)
-    if not isinstance(source, SourceField):
-        raise InvalidInput(f"derived_from: '{field.derived_from}' is not a vector field with a model")
-    return derived_dimension(field, specs(source.model).kept_dimension(source.dimension))
+    """Return the dimension that a vector field of the mapping has.
+
+    Args:
+        meta: what the index says of itself.
+        field: one of its fields.
+        specs: finds a model's spec by name.
+    """
+    source = meta.source(field)
+    dimension = specs(source.model).kept_dimension(source.dimension)
+    return dimension if isinstance(field, SourceField) else derived_dimension(field, dimension)

@@ -7,19 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import InvalidInput, ModelMismatch
-from ..fusion import check_methods
 from ..models import ModelSpec, RotationSpec
 from .body import derived_dimension
 from .meta import BinaryField, FdeField, Meta, Profile, SourceField, parse_meta
+from .profile_check import check_profile, document_field, scored_field
 
 __all__ = ["IndexDescription", "describe"]
-
-_FIELD_KINDS: dict[str, tuple[type, ...]] = {
-    "dense": (SourceField,),
-    "binary": (BinaryField,),
-    "fde": (FdeField,),
-    "late_interaction": (SourceField,),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,37 +61,19 @@ class IndexDescription:
         return [name for name, profile in self.meta.profiles.items() if isinstance(profile, Profile)]
 
     def check_profile(self, name: str, profile: Profile) -> Profile:
-        """Return ``profile`` if every field that it names is there and of the right kind.
-
-        Raises:
-            InvalidInput: it names a field that is not, or refines what it does not score.
-        """
-        for retriever in profile.retrievers:
-            self._check_retriever(name, retriever.type, retriever.field)
-        scored = {self.scored_field(retriever.field) for retriever in profile.retrievers}
-        if len(scored) > 1 and profile.fusion is None:
-            raise InvalidInput(f"profile '{name}': several retrievers need 'fusion'")
-        if profile.fusion is not None:
-            fusion = profile.fusion
-            check_methods(fusion.normalization, fusion.combination, fusion.missing)
-        if profile.refine is not None:
-            for field in (profile.refine.primary, *profile.refine.complementary):
-                if field not in scored:
-                    raise InvalidInput(f"profile '{name}': refine names '{field}', which no retriever scores")
-            if profile.refine.primary in profile.refine.complementary:
-                raise InvalidInput(f"profile '{name}': '{profile.refine.primary}' cannot complement itself")
-            if not isinstance(self.meta.fields.get(profile.refine.primary), SourceField):
-                raise InvalidInput(f"profile '{name}': refine.primary must be a vector field with a model")
-        self._check_late_stages(name, profile)
-        return profile
+        """Return ``profile`` if this index can be searched by it; see `profile_check.check_profile`."""
+        return check_profile(self.meta, self.properties, name, profile)
 
     def scored_field(self, field: str) -> str:
         """Return the field by which a record found through ``field`` is scored exactly.
 
         A binary or FDE field only finds candidates: the vectors it was derived from score them.
         """
-        described = self.meta.fields.get(field)
-        return described.derived_from if isinstance(described, (BinaryField, FdeField)) else field
+        return scored_field(self.meta, field)
+
+    def document_field(self, name: str, profile: Profile) -> str:
+        """Return the field whose vectors are averaged to vectors of documents; see `profile_check`."""
+        return document_field(self.meta, name, profile)
 
     def weights(self, profile: Profile) -> dict[str, float]:
         """Return the fields that score a profile's candidates, each with its weight, in their order.
@@ -150,44 +125,6 @@ class IndexDescription:
                     f"model '{spec.name}' gives {dimension}"
                 )
 
-    def _check_late_stages(self, name: str, profile: Profile) -> None:
-        rerank, documents = profile.rerank, profile.documents
-        if rerank is not None and rerank.field is not None:
-            described = self.meta.fields.get(rerank.field)
-            if rerank.type == "maxsim":
-                if not isinstance(described, SourceField) or described.encoding is None:
-                    raise InvalidInput(f"profile '{name}': rerank.field must be a multi-vector field")
-            elif self.properties.get(rerank.field, {}).get("type") != "text":
-                raise InvalidInput(f"profile '{name}': rerank.field: '{rerank.field}' is not a text field")
-        if documents is not None and documents.method == "mean_vector":
-            self.document_field(name, profile)
-
-    def document_field(self, name: str, profile: Profile) -> str:
-        """Return the field whose vectors are averaged to vectors of documents.
-
-        Args:
-            name: of the profile, for errors.
-            profile: whose ``documents`` stage has the method ``mean_vector``.
-
-        Raises:
-            InvalidInput: the profile scores no single-vector field, or not the one that is named.
-        """
-        scored = [self.scored_field(retriever.field) for retriever in profile.retrievers]
-        single = [
-            field
-            for field in scored
-            if isinstance(source := self.meta.fields.get(field), SourceField) and source.encoding is None
-        ]
-        wanted = profile.documents.field if profile.documents else None
-        if wanted is None and single:
-            return single[0]
-        if wanted is None or wanted not in single:
-            raise InvalidInput(
-                f"profile '{name}': documents: '{wanted or 'mean_vector'}' needs a single-vector field that "
-                "one of its retrievers scores"
-            )
-        return wanted
-
     def check_rotation(self, name: str, rotation: RotationSpec) -> None:
         """Refuse a learnt rotation that did not make this index's codes.
 
@@ -216,16 +153,6 @@ class IndexDescription:
         raise ModelMismatch(
             name, expected=expected, actual=actual, remedy=stamp if expected is None else other
         )
-
-    def _check_retriever(self, profile: str, kind: str, field: str) -> None:
-        if kind == "bm25":
-            if self.properties.get(field, {}).get("type") != "text":
-                raise InvalidInput(f"profile '{profile}': '{field}' is not a text field")
-            return
-        described = self.meta.fields.get(field)
-        multi = isinstance(described, SourceField) and described.encoding is not None
-        if not isinstance(described, _FIELD_KINDS[kind]) or multi != (kind == "late_interaction"):
-            raise InvalidInput(f"profile '{profile}': '{field}' is not a field for a {kind} retriever")
 
 
 def describe(name: str, response: Mapping[str, Mapping[str, Any]]) -> IndexDescription:

@@ -7,7 +7,7 @@ not a default.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
@@ -310,6 +310,26 @@ class Meta(_Record):
     profiles: dict[str, Profile | str] = {}
     statistics: Statistics = Statistics()
 
+    def source(self, field: SourceField | BinaryField | FdeField) -> SourceField:
+        """Return the vector field with a model that ``field`` is, or is derived from."""
+        return cast(
+            "SourceField", field if isinstance(field, SourceField) else self.fields[field.derived_from]
+        )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for name, field in self.fields.items():
+            if isinstance(field, SourceField):
+                continue
+            source = self.fields.get(field.derived_from)
+            kind = "single" if isinstance(field, BinaryField) else "multi"
+            if not isinstance(source, SourceField) or (source.encoding is None) != (kind == "single"):
+                raise ValueError(
+                    f"field '{name}': derived_from: '{field.derived_from}' is not a {kind}-vector field with "
+                    "a model"
+                )
+        return self
+
 
 def parse_meta(name: str, value: Any) -> Meta:
     """Read ``_meta.multimodal``.
@@ -324,7 +344,8 @@ def parse_meta(name: str, value: Any) -> Meta:
     try:
         return Meta.model_validate(value)
     except ValidationError as error:
-        raise InvalidInput(f"{name}: _meta.multimodal.{_first(error)}") from error
+        where, why = _first(error)
+        raise InvalidInput(f"{name}: {'.'.join(['_meta.multimodal', *where])}: {why}") from error
 
 
 def parse_profile(name: str, value: Any) -> Profile:
@@ -332,12 +353,13 @@ def parse_profile(name: str, value: Any) -> Profile:
     try:
         return Profile.model_validate(value)
     except ValidationError as error:
-        raise InvalidInput(f"profile '{name}': {_first(error)}") from error
+        where, why = _first(error)
+        raise InvalidInput(f"profile '{name}': {'.'.join(where) or 'value'}: {why}") from error
 
 
-def _first(error: ValidationError) -> str:
+def _first(error: ValidationError) -> tuple[list[str], str]:
     """Return where and what of the error that goes deepest: a union reports each of its branches."""
     first = max(error.errors(), key=lambda item: len(item["loc"]))
     skipped = {"source_field", "binary_field", "fde_field", "str", "Profile"}
-    where = ".".join(str(part) for part in first["loc"] if part not in skipped)
-    return f"{where or 'value'}: {first['msg']}"
+    where = [str(part) for part in first["loc"] if part not in skipped]
+    return where, first["msg"].removeprefix("Value error, ")

@@ -9,9 +9,9 @@ import numpy as np
 
 from ..client import Cluster, Search
 from ..errors import InvalidInput
-from ..mappings import Documents, IndexDescription, Profile
+from ..mappings import DOCUMENT, Documents, IndexDescription, Profile
 from ..types import Candidate, FloatArray
-from .documents import DOCUMENT, RankedDocument, by_best_page, by_mean_vector, by_sum, mean_vectors
+from .documents import RankedDocument, by_best_page, by_mean_vector, by_sum, mean_vectors
 from .first_stage import FirstStage, knn_similarity, needs_statistics, records_clause, search_body
 from .scoring import check_stored
 
@@ -34,12 +34,7 @@ class DocumentStage:
             index: the index.
             settings: of the profile.
             preference: as in the other stages.
-
-        Raises:
-            InvalidInput: the index does not say to which documents its records belong.
         """
-        if index.properties.get(DOCUMENT, {}).get("type") != "keyword":
-            raise InvalidInput(f"documents: index '{index.name}' has no keyword field '{DOCUMENT}'")
         self._cluster = cluster
         self._index = index
         self._settings = settings
@@ -81,7 +76,7 @@ class DocumentStage:
         field = self._index.document_field("documents", profile)
         if field not in vectors:
             raise InvalidInput(f"documents: this query has no vector for '{field}', which mean_vector needs")
-        means = self._mean_vectors(field, set(document_ids.values()), condition)
+        means = self._mean_vectors(field, ranked, document_ids, condition)
         return by_mean_vector(ranked, document_ids, means, vectors[field])[:k]
 
     def _collapses(self, profile: Profile) -> bool:
@@ -135,12 +130,21 @@ class DocumentStage:
         }
 
     def _mean_vectors(
-        self, field: str, documents: set[str], condition: Mapping[str, Any] | None
+        self,
+        field: str,
+        ranked: Sequence[Candidate],
+        document_ids: Mapping[tuple[str, str], str],
+        condition: Mapping[str, Any] | None,
     ) -> dict[tuple[str, str], FloatArray]:
         """Return (index, document) → the mean of the vectors of all pages that the caller may see."""
         check_stored(self._index, field)
+        documents = set(document_ids.values())
+        alone = [key for page in ranked if (key := (page.index, page.id)) not in document_ids]
+        wanted: list[Mapping[str, Any]] = [{"terms": {DOCUMENT: sorted(documents)}}]
+        if alone:
+            wanted.append(records_clause(self._index, alone))
         clauses: list[Mapping[str, Any]] = [
-            {"terms": {DOCUMENT: sorted(documents)}},
+            {"bool": {"should": wanted, "minimum_should_match": 1}},
             {"exists": {"field": field}},
         ]
         if condition is not None:
@@ -156,7 +160,7 @@ class DocumentStage:
                 f"{_MOST_PAGES}: use max or sum_top, or retrievers of less depth"
             )
         hits = answer["hits"]["hits"]
-        keys = [(hit["_index"], hit["fields"][DOCUMENT][0]) for hit in hits]
+        keys = [(hit["_index"], hit["fields"].get(DOCUMENT, [hit["_id"]])[0]) for hit in hits]
         rows = [np.asarray(hit["fields"][field], dtype=np.float32).ravel() for hit in hits]
         return mean_vectors(keys, np.stack(rows)) if rows else {}
 

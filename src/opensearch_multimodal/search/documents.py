@@ -16,10 +16,7 @@ import numpy.typing as npt
 
 from ..types import Candidate, FloatArray
 
-__all__ = ["DOCUMENT", "RankedDocument", "by_best_page", "by_mean_vector", "by_sum", "mean_vectors"]
-
-DOCUMENT = "document_id"
-"""The field that says which document a record belongs to."""
+__all__ = ["RankedDocument", "by_best_page", "by_mean_vector", "by_sum", "mean_vectors"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,49 +96,57 @@ class FullMaxSim:
 
 def rerank(
     candidates: Sequence[Candidate],
-    contents: Mapping[_Key, RecordContent],
+    read: Callable[[Sequence[Candidate]], Mapping[_Key, RecordContent]],
     score: Callable[[Sequence[RecordContent]], FloatArray],
     settings: Rerank,
     *,
     until: float | None = None,
+    images: bool = False,
     clock: Callable[[], float] = time.monotonic,
 ) -> Reranked:
     """Order the best candidates by new scores; the others keep their order below them.
 
-    Candidates are scored in their present order, ``settings.batch`` at a time where there is a limit on time:
-    so what the time suffices for is always the head of the list, and none of it is lost for a longer text
-    behind it. A batch is not begun if one like the last would end too late.
+    Candidates are read and scored in their present order, ``settings.batch`` at a time where there is a limit
+    on time: so what the time suffices for is always the head of the list, and none of it is lost for a longer
+    text behind it. A batch is not begun if one like the last would end too late.
 
     Args:
         candidates: in their present order; ``reranked``, ``rank_before`` and ``score`` are set in place.
-        contents: (index, id) → what is read of the candidate; absent where there is nothing to read.
+        read: gives (index, id) → what is read of the candidates; one with nothing to read is absent.
         score: gives one score per content; it may raise `UnencodableInput` for one that it cannot read.
         settings: depth and batch.
         until: time by ``clock`` by which it should end.
+        images: whether images are read: then no more than a batch of them is held at once.
         clock: seconds.
+
+    Raises:
+        InvalidInput: the reranker gives another number of scores, or one that is not finite.
     """
     head = list(candidates[: settings.depth])
-    readable = [candidate for candidate in head if (candidate.index, candidate.id) in contents]
-    size = settings.batch if until is not None else max(1, len(readable))
-    reason = None if len(readable) == len(head) else f"{len(head) - len(readable)} have nothing to read"
-    unread = 0
+    size = settings.batch if images or until is not None else max(1, len(head))
+    stopped: str | None = None
+    blank = unread = 0
     lasted = 0.0
     done: list[Candidate] = []
-    for start in range(0, len(readable), size):
+    for start in range(0, len(head), size):
         began = clock()
         if until is not None and began + lasted >= until:
-            reason = "the time was up"
+            stopped = "the time was up"
             break
+        batch = head[start : start + size]
+        contents = read(batch)
+        readable = [candidate for candidate in batch if (candidate.index, candidate.id) in contents]
         try:
-            fresh = _score_batch(readable[start : start + size], contents, score)
+            fresh = _score_batch(readable, contents, score)
         except EnvironmentProblem as error:
-            reason = str(error)
+            stopped = str(error)
             break
-        unread += len(readable[start : start + size]) - len(fresh)
+        blank += len(batch) - len(readable)
+        unread += len(readable) - len(fresh)
         done += fresh
         lasted = clock() - began
-    if unread and reason is None:
-        reason = f"{unread} cannot be read by the model"
+    without = f"{blank} have nothing to read" if blank else None
+    reason = stopped or without or (f"{unread} cannot be read by the model" if unread else None)
     for rank, candidate in enumerate(candidates, start=1):
         candidate.rank_before = rank if candidate.reranked is not None else None
     ordered = sorted(done, key=lambda candidate: -candidate.score)

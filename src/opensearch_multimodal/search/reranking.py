@@ -88,20 +88,20 @@ class RerankStage:
         if reranker is None:
             notes.append(f"not reranked: {problem}")
             return candidates
-        contents = fetch_contents(
-            cluster,
-            self._index,
-            candidates[: settings.depth],
-            inputs=reranker.inputs,
-            field=(settings.field or "text") if settings.type == "cross_encoder" else "text",
-            preference=preference,
-        )
         done = rerank(
             candidates,
-            contents,
+            lambda batch: fetch_contents(
+                cluster,
+                self._index,
+                batch,
+                inputs=reranker.inputs,
+                field=(settings.field or "text") if settings.type == "cross_encoder" else "text",
+                preference=preference,
+            ),
             lambda batch: reranker.score(query, batch),
             settings,
             until=min(ends) if ends else None,
+            images="image" in reranker.inputs,
         )
         if done.reason is not None:
             notes.append(f"reranked {done.scored} of {done.head}: {done.reason}; the others keep their order")

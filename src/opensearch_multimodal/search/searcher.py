@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -98,6 +98,7 @@ class Searcher:
         fetch: bool = True,
         preference: str | None = None,
         rerank_until: float | None = None,
+        on_encoded: Callable[[], None] | None = None,
     ) -> SearchResult:
         """Return the k best records with their sources and an account of every stage.
 
@@ -112,6 +113,7 @@ class Searcher:
             fetch: False gives ids and scores only, without sources, snippets and links.
             preference: which shard copies answer; all stages use the same, a random one unless given.
             rerank_until: time by `time.monotonic` after which no further batch is reranked.
+            on_encoded: called once the query has its vectors: what models run after that, reranks.
 
         Raises:
             InvalidInput: the request is wrong, or no retriever of the profile can read it.
@@ -125,7 +127,7 @@ class Searcher:
             query = _Query(self._cluster, self.index, self._encoders, request)
             if settings := query.profile.rerank:
                 query.reranker = RerankStage(settings, self.index, self._pool, self._rerankers)
-            return query.run()
+            return query.run(on_encoded)
 
     def score(self, query_text: str, *, profile: str = "default", k: int = 10) -> ScoredQuestion:
         """Return a question's candidates with their exact scores, not ranked yet.
@@ -186,11 +188,13 @@ class _Query:
         self._timings: dict[str, float] = {}
         self._notes: list[str] = []
 
-    def run(self) -> SearchResult:
+    def run(self, on_encoded: Callable[[], None] | None) -> SearchResult:
         started = time.perf_counter()
         request = self._request
         with self._timed("encode"):
             vectors = self._encode()
+        if on_encoded:
+            on_encoded()
         candidates = self._first_stage(vectors)
         found = len(candidates)
         if candidates:

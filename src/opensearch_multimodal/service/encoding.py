@@ -16,8 +16,8 @@ from .. import wire
 from ..binarize import sign_codes
 from ..encoder import EncoderPool, FieldEncoder, IndexEncoders, OnnxEncoder, UnencodableInput, paced
 from ..errors import InvalidInput, ModelMismatch
-from ..mappings import FdeField, IndexDescription, Meta, SourceField, parse_meta
-from ..mappings.body import derived_dimension
+from ..mappings import IndexDescription, Meta, SourceField, parse_meta
+from ..mappings.body import vector_dimension
 from ..models import ModelSpec, load_spec
 from ..sources import Limits, SourceOptions
 from ..sources.images import read_base64_image
@@ -177,14 +177,7 @@ def _check_fields(meta: Meta) -> None:
     for name, field in meta.fields.items():
         if isinstance(field, SourceField):
             continue
-        source = meta.fields.get(field.derived_from)
-        if not isinstance(source, SourceField) or isinstance(field, FdeField) != (
-            source.encoding is not None
-        ):
-            raise InvalidInput(
-                f"fields.{name}: '{field.derived_from}' is not a field that it can be derived from"
-            )
-        dimension = derived_dimension(field, load_spec(source.model).kept_dimension(source.dimension))
+        dimension = vector_dimension(meta, field, load_spec)
         if dimension > _MOST_DIMENSIONS:
             raise InvalidInput(f"fields.{name}: {dimension} dimensions, an index takes {_MOST_DIMENSIONS}")
 

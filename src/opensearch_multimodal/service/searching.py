@@ -125,9 +125,9 @@ class SearchService:
     ) -> SearchResult:
         """Search, and once more if the indices have changed since their description was read."""
         indices = ",".join(request.indices)
-        pool = _QueryPool(self._pool, self._gate, job, encode_until)
 
         def once(index: IndexDescription) -> SearchResult:
+            pool = _QueryPool(self._pool, self._gate, job, encode_until)
             with paced(pool.around):
                 return Searcher(cluster, index, pool).search(
                     request.query_text,
@@ -139,6 +139,7 @@ class SearchService:
                     fetch=fetch,
                     preference=request.preference,
                     rerank_until=job.started + _RERANKING_SHARE * (job.deadline - job.started),
+                    on_encoded=pool.query_encoded,
                 )
 
         known = self.descriptions.get(indices)
@@ -199,6 +200,10 @@ class _QueryPool(EncoderPool):
                 yield
             except Exception as error:  # the runtime's exceptions have no common base but this
                 raise _NotEncodedError(f"a model failed ({type(error).__name__})") from error
+
+    def query_encoded(self) -> None:
+        """Let the models that run from now on take the time that reranking has."""
+        self._until = None
 
     def _in_time(self) -> None:
         if self._until is not None and time.monotonic() >= self._until:

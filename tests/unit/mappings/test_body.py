@@ -3,6 +3,7 @@
 import copy
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -133,3 +134,62 @@ def test_field_described_but_not_mapped_is_refused() -> None:
 def test_body_survives_json() -> None:
     body = build_body(load_template("pages"), load_spec)
     assert json.loads(json.dumps(body)) == body
+
+
+def profiles(**changed: Any) -> dict[str, Any]:
+    template = load_template("pages")
+    template["mappings"]["_meta"]["multimodal"]["profiles"] |= changed
+    return template
+
+
+BM25 = {"type": "bm25", "field": "text"}
+DENSE = {"type": "dense", "field": "dense"}
+LATE = {"type": "late_interaction", "field": "multi_vector"}
+
+
+@pytest.mark.parametrize(
+    ("profile", "message"),
+    [
+        ({"retrievers": [BM25, {"type": "dense", "field": "text"}]}, "'text' is not a field for a dense"),
+        ({"retrievers": [{"type": "bm25", "field": "body"}]}, "'mine': 'body' is not a text field"),
+        ({"retrievers": [BM25, DENSE]}, "'mine': several retrievers need 'fusion'"),
+        ({"retrievers": [LATE]}, "late_interaction only scores what others find: add a retriever"),
+        (
+            {
+                "retrievers": [BM25, DENSE],
+                "fusion": {"normalization": "z_score", "combination": "dempster_shafer"},
+            },
+            "z_score.*dempster_shafer|dempster_shafer.*z_score",
+        ),
+        ("nobody", "'mine': it stands for 'nobody', which is not among"),
+        ("mine", "'mine': mine → mine goes round in a circle"),
+    ],
+)
+def test_an_index_that_could_not_be_searched_is_not_made(profile: Any, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        build_body(profiles(mine=profile), load_spec)
+
+
+def test_documents_need_the_field_that_names_them() -> None:
+    template = profiles(mine={"retrievers": [BM25], "documents": {"method": "max"}})
+    build_body(template, load_spec)
+    del template["mappings"]["properties"]["document_id"]
+    with pytest.raises(InvalidInput, match="'mine': documents: the index has no keyword field 'document_id'"):
+        build_body(template, load_spec)
+
+
+@pytest.mark.parametrize(
+    ("field", "source", "kind"),
+    [
+        ("fde", "dense", "multi"),
+        ("binary", "multi_vector", "single"),
+        ("binary", "fde", "single"),
+        ("binary", "nothing", "single"),
+    ],
+)
+def test_what_a_field_is_derived_from_is_of_the_right_kind(field: str, source: str, kind: str) -> None:
+    template = load_template("pages")
+    template["mappings"]["_meta"]["multimodal"]["fields"][field]["derived_from"] = source
+    message = f"field '{field}': derived_from: '{source}' is not a {kind}-vector field with a model"
+    with pytest.raises(InvalidInput, match=message):
+        build_body(template, load_spec)

@@ -17,6 +17,11 @@ from opensearch_multimodal.types import Candidate
 CONTENTS = {("x", f"r{i}"): RecordContent("", str(i)) for i in range(8)}
 
 
+def read(candidates: Sequence[Candidate]) -> dict[tuple[str, str], RecordContent]:
+    """Return what these candidates, and no others, hold."""
+    return {key: CONTENTS[key] for one in candidates if (key := (one.index, one.id)) in CONTENTS}
+
+
 def ranked(count: int) -> list[Candidate]:
     return [Candidate(f"r{i}", "x", score=float(count - i)) for i in range(count)]
 
@@ -48,7 +53,7 @@ class Clock:
 
 def test_the_head_is_ordered_anew_and_the_rest_stays_below() -> None:
     candidates = ranked(5)
-    done = rerank(candidates, CONTENTS, by_number, settings(depth=3))
+    done = rerank(candidates, read, by_number, settings(depth=3))
     assert [c.id for c in done.candidates] == ["r2", "r1", "r0", "r3", "r4"]
     assert [c.reranked for c in done.candidates] == [2 - 100, 1 - 100, 0 - 100, None, None]
     assert [c.rank_before for c in done.candidates] == [3, 2, 1, None, None]
@@ -58,18 +63,18 @@ def test_the_head_is_ordered_anew_and_the_rest_stays_below() -> None:
 
 
 def test_equal_new_scores_keep_the_order() -> None:
-    done = rerank(ranked(4), CONTENTS, lambda contents: np.zeros(len(contents)), settings())
+    done = rerank(ranked(4), read, lambda contents: np.zeros(len(contents)), settings())
     assert [c.id for c in done.candidates] == ["r0", "r1", "r2", "r3"]
 
 
 def test_scores_below_are_left_where_they_are_low_enough() -> None:
-    done = rerank(ranked(3), CONTENTS, lambda contents: np.full(len(contents), 9.0), settings(depth=1))
+    done = rerank(ranked(3), read, lambda contents: np.full(len(contents), 9.0), settings(depth=1))
     assert [c.score for c in done.candidates] == [9.0, 2.0, 1.0]
 
 
 def test_what_the_time_does_not_suffice_for_is_the_tail() -> None:
     clock = Clock()
-    done = rerank(ranked(8), CONTENTS, clock.score, settings(batch=2), until=12.5, clock=clock)
+    done = rerank(ranked(8), read, clock.score, settings(batch=2), until=12.5, clock=clock)
     # Begun at 10 and 11; at 12 another second would end at 13, after 12.5.
     assert clock.sizes == [2, 2]
     assert [c.id for c in done.candidates] == ["r3", "r2", "r1", "r0", "r4", "r5", "r6", "r7"]
@@ -78,7 +83,7 @@ def test_what_the_time_does_not_suffice_for_is_the_tail() -> None:
 
 def test_nothing_begins_after_the_end() -> None:
     clock = Clock()
-    done = rerank(ranked(3), CONTENTS, clock.score, settings(), until=9.0, clock=clock)
+    done = rerank(ranked(3), read, clock.score, settings(), until=9.0, clock=clock)
     assert clock.sizes == []
     assert [c.id for c in done.candidates] == ["r0", "r1", "r2"]
     assert [c.score for c in done.candidates] == [3.0, 2.0, 1.0]
@@ -87,13 +92,49 @@ def test_nothing_begins_after_the_end() -> None:
 
 def test_without_a_limit_all_are_scored_at_once() -> None:
     clock = Clock()
-    rerank(ranked(8), CONTENTS, clock.score, settings(batch=2), clock=clock)
+    rerank(ranked(8), read, clock.score, settings(batch=2), clock=clock)
     assert clock.sizes == [8]
 
 
+@pytest.mark.parametrize(
+    ("images", "until", "sizes"),
+    [
+        (False, None, [8]),
+        (True, None, [3, 3, 2]),
+        (False, 1e12, [3, 3, 2]),
+        (True, 11.5, [3]),
+        (True, 9.0, []),
+    ],
+)
+def test_no_more_is_read_than_is_scored_at_once(images: bool, until: float | None, sizes: list[int]) -> None:
+    clock, asked = Clock(), []
+
+    def noted(candidates: Sequence[Candidate]) -> dict[tuple[str, str], RecordContent]:
+        asked.append(len(candidates))
+        return read(candidates)
+
+    rerank(ranked(8), noted, clock.score, settings(batch=3), until=until, images=images, clock=clock)
+    assert asked == clock.sizes == sizes
+
+
+def test_the_time_that_reading_takes_counts() -> None:
+    clock = Clock()
+
+    def slow(candidates: Sequence[Candidate]) -> dict[tuple[str, str], RecordContent]:
+        clock.now += 4.0
+        return read(candidates)
+
+    done = rerank(ranked(8), slow, clock.score, settings(batch=2), until=19.0, clock=clock)
+    # Begun at 10; at 15 another five seconds would end at 20, after 19.
+    assert clock.sizes == [2]
+    assert (done.scored, done.reason) == (2, "the time was up")
+
+
 def test_a_record_without_text_keeps_its_order_below() -> None:
-    contents = {key: value for key, value in CONTENTS.items() if key[1] != "r1"}
-    done = rerank(ranked(3), contents, by_number, settings())
+    def without(candidates: Sequence[Candidate]) -> dict[tuple[str, str], RecordContent]:
+        return {key: value for key, value in read(candidates).items() if key[1] != "r1"}
+
+    done = rerank(ranked(3), without, by_number, settings())
     assert [c.id for c in done.candidates] == ["r2", "r0", "r1"]
     assert done.reason == "1 have nothing to read"
 
@@ -105,7 +146,7 @@ def test_a_record_that_the_model_cannot_read_is_left_out_alone() -> None:
                 raise UnencodableInput("texts", position, "no token")
         return by_number(contents)
 
-    done = rerank(ranked(3), CONTENTS, picky, settings())
+    done = rerank(ranked(3), read, picky, settings())
     assert [c.id for c in done.candidates] == ["r2", "r0", "r1"]
     assert done.reason == "1 cannot be read by the model"
 
@@ -119,14 +160,14 @@ def test_a_model_that_fails_half_way_keeps_what_it_scored() -> None:
             raise EnvironmentProblem("out of memory")
         return by_number(contents)
 
-    done = rerank(ranked(4), CONTENTS, failing, settings(batch=2), until=1e12)
+    done = rerank(ranked(4), read, failing, settings(batch=2), until=1e12)
     assert [c.id for c in done.candidates] == ["r1", "r0", "r2", "r3"]
     assert (done.scored, done.reason) == (2, "out of memory")
 
 
 def test_a_reranker_that_loses_a_score_is_refused() -> None:
     with pytest.raises(InvalidInput, match="gave 1 scores for 3 records"):
-        rerank(ranked(3), CONTENTS, lambda contents: np.zeros(1), settings())
+        rerank(ranked(3), read, lambda contents: np.zeros(1), settings())
 
 
 @pytest.mark.parametrize(
