@@ -43,6 +43,7 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _resize(image: Image.Image, tower: ImageTower) -> Image.Image:
+    assert tower.size is not None  # noqa: S101 - the spec's check sees to it
     height, width = tower.size
     resample = Image.Resampling[tower.resample.upper()]
     if tower.resize == "stretch":

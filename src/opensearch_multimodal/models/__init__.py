@@ -5,7 +5,20 @@ from __future__ import annotations
 from .artifacts import Progress, is_present, locate, pull, refuse_clash, save_spec, verify
 from .draft import DraftOptions, draft_spec
 from .rotations import RotationSpec, list_rotations, load_rotation, load_rotation_spec, save_rotation
-from .spec import ImageTower, Kind, MavenOrigin, ModelFile, ModelSpec, Pooling, Projection, TextTower
+from .spec import (
+    Grid,
+    ImageTower,
+    Kind,
+    Layout,
+    MavenOrigin,
+    ModelFile,
+    ModelSpec,
+    Pooling,
+    Projection,
+    Prompt,
+    Session,
+    TextTower,
+)
 from .store import (
     DEFAULT_MODELS,
     artifact_folder,
@@ -19,15 +32,19 @@ from .store import (
 __all__ = [
     "DEFAULT_MODELS",
     "DraftOptions",
+    "Grid",
     "ImageTower",
     "Kind",
+    "Layout",
     "MavenOrigin",
     "ModelFile",
     "ModelSpec",
     "Pooling",
     "Progress",
     "Projection",
+    "Prompt",
     "RotationSpec",
+    "Session",
     "TextTower",
     "artifact_folder",
     "draft_spec",

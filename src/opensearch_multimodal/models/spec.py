@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from ..errors import InvalidInput
 from ..types import MAX_DIMENSION, Input
+from .image_tower import Grid, ImageTower, Layout, Pooling, Prompt
+from .record import FilePath, Record
 
 __all__ = [
+    "Grid",
     "ImageTower",
     "Kind",
+    "Layout",
     "LongInput",
     "MavenOrigin",
     "ModelFile",
     "ModelSpec",
     "Pooling",
     "Projection",
+    "Prompt",
+    "Session",
     "TextTower",
     "check_name",
 ]
 
 Kind = Literal["dense", "multi_vector", "reranker"]
-Pooling = Literal["cls", "mean", "last", "none"]
 LongInput = Literal["window", "truncate"]
 
 
@@ -44,30 +48,17 @@ def check_name(name: str) -> str:
     return name
 
 
-def _safe_path(path: str) -> str:
-    pure = PurePosixPath(path)
-    if not path or pure.is_absolute() or ".." in pure.parts or "\\" in path or pure.name.startswith("."):
-        raise ValueError("a file is named by a relative path with '/' that does not leave the model's folder")
-    return str(pure)
-
-
 def _tokens(value: int) -> int:
     if value < 8:
         raise ValueError("a model reads at least 8 tokens")
     return value
 
 
-FilePath = Annotated[str, AfterValidator(_safe_path)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 TokenLimit = Annotated[int, AfterValidator(_tokens)]
-Channels = tuple[float, float, float]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class MavenOrigin(_Record):
+class MavenOrigin(Record):
     """A jar in a Maven repository that holds the model's files.
 
     Attributes:
@@ -81,7 +72,7 @@ class MavenOrigin(_Record):
     size: Annotated[int, Field(gt=0)]
 
 
-class ModelFile(_Record):
+class ModelFile(Record):
     """One file of a model.
 
     Attributes:
@@ -97,7 +88,7 @@ class ModelFile(_Record):
     member: str | None = None
 
 
-class TextTower(_Record):
+class TextTower(Record):
     """How texts become vectors.
 
     Attributes:
@@ -109,6 +100,12 @@ class TextTower(_Record):
             already (dense), or where every state is kept (multi_vector).
         query_prefix: put before every query.
         passage_prefix: put before every passage, and before each window of a long one.
+        query_suffix: put after every query, before the special tokens that the tokenizer ends with; may
+            itself hold special tokens, as ColPali's and ColQwen's ten padding tokens.
+        passage_suffix: put after every passage, and after each window of a long one.
+        query_expansion: multi_vector: the token, such as ``[MASK]``, with which queries are filled up to
+            ``max_query_tokens``; its states are rows (ColBERT: Khattab and Zaharia, 2020, arXiv:2004.12832).
+        expansion_attended: whether the other tokens attend to those of the expansion.
         max_query_tokens: the longest query the model reads at once, prefix and special tokens included.
         max_passage_tokens: the same for passages.
         long_input: ``window`` encodes what is longer in windows of equal length without overlap
@@ -123,49 +120,24 @@ class TextTower(_Record):
     pooling: Pooling
     query_prefix: str = ""
     passage_prefix: str = ""
+    query_suffix: str = ""
+    passage_suffix: str = ""
+    query_expansion: Annotated[str, Field(min_length=1)] | None = None
+    expansion_attended: bool = False
     max_query_tokens: TokenLimit = 512
     max_passage_tokens: TokenLimit = 512
     long_input: LongInput = "window"
     skip_special: bool = False
     skip_punctuation: bool = False
 
-
-class ImageTower(_Record):
-    """How page images become vectors.
-
-    Attributes:
-        onnx: the ONNX file; its one input takes pixels, shape (n, 3, height, width).
-        output: the name of the ONNX output to take.
-        pooling: as for text, over patch states (n, patches, d).
-        size: (height, width) in pixels of what the model reads.
-        resize: ``stretch`` to that size; ``crop`` scales until both sides cover it and cuts the centre;
-            ``pad`` scales until both sides fit and fills the rest with white at the right and the bottom.
-        resample: the filter.
-        rescale: the factor on the 0–255 channel values.
-        mean: subtracted after rescaling, in the order of ``channels``.
-        std: divided by then, in the order of ``channels``.
-        channels: the order of the colour channels.
-    """
-
-    onnx: FilePath
-    output: str
-    pooling: Pooling
-    size: tuple[Annotated[int, Field(ge=8, le=8192)], Annotated[int, Field(ge=8, le=8192)]]
-    resize: Literal["stretch", "crop", "pad"] = "stretch"
-    resample: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bicubic"
-    rescale: Annotated[float, Field(gt=0)] = 1 / 255
-    mean: Channels = (0.5, 0.5, 0.5)
-    std: Channels = (0.5, 0.5, 0.5)
-    channels: Literal["rgb", "bgr"] = "rgb"
-
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if min(self.std) <= 0:
-            raise ValueError("every std is above 0")
+        if self.expansion_attended and self.query_expansion is None:
+            raise ValueError("expansion_attended needs query_expansion")
         return self
 
 
-class Projection(_Record):
+class Projection(Record):
     """A linear map on the unit-length vectors of every tower, before the final normalization.
 
     Attributes:
@@ -175,7 +147,25 @@ class Projection(_Record):
     file: FilePath
 
 
-class ModelSpec(_Record):
+class Session(Record):
+    """How ONNX Runtime runs the model's graphs; none of it is part of the fingerprint.
+
+    Attributes:
+        optimization: how far graphs are rewritten before they run.
+        execution: ``parallel`` runs independent operators at once.
+        arena: keep memory between runs.
+        memory_pattern: keep a plan of memory per shape of input; for models whose inputs have one shape.
+        providers: short name of an execution provider, such as ``cuda`` → its options.
+    """
+
+    optimization: Literal["none", "basic", "extended", "all"] = "all"
+    execution: Literal["sequential", "parallel"] = "sequential"
+    arena: bool = True
+    memory_pattern: bool = False
+    providers: dict[str, dict[str, str | int | float | bool]] = Field(default_factory=dict)
+
+
+class ModelSpec(Record):
     """One model: what it reads, what it yields, where its files come from, and how they are used.
 
     Attributes:
@@ -190,6 +180,9 @@ class ModelSpec(_Record):
         text: the text tower; a model for images has one where it takes text queries.
         image: the image tower.
         projection: the linear map, or None.
+        session: how ONNX Runtime runs it, or None for what suits most.
+        batch_dependent: its vectors change with what else is in the batch, as dynamic quantisation makes
+            them; such a model is refused for indexing unless the index allows it.
         files: every file, external data included.
         origin: the archive the files come from; None where they were put into the folder by hand.
         description: one line for ``osmm models list``.
@@ -212,6 +205,8 @@ class ModelSpec(_Record):
     text: TextTower | None = None
     image: ImageTower | None = None
     projection: Projection | None = None
+    session: Session | None = None
+    batch_dependent: bool = False
     files: Annotated[tuple[ModelFile, ...], Field(min_length=1)]
 
     @property
@@ -250,6 +245,8 @@ class ModelSpec(_Record):
             yield "text.tokenizer", self.text.tokenizer
         if self.image:
             yield "image.onnx", self.image.onnx
+            if self.image.prompt:
+                yield "image.prompt.tokenizer", self.image.prompt.tokenizer
         if self.projection:
             yield "projection", self.projection.file
 
@@ -281,12 +278,13 @@ class ModelSpec(_Record):
                 raise ValueError("kind 'reranker' has a section [text], no [image] and no [projection]")
             if self.text.pooling != "none" or self.dimension not in (1, 2):
                 raise ValueError("kind 'reranker' gives 1 or 2 logits (dimension) and has pooling 'none'")
-        if (
-            self.kind != "multi_vector"
-            and self.text
-            and (self.text.skip_special or self.text.skip_punctuation)
-        ):
-            raise ValueError("skip_special and skip_punctuation are for kind 'multi_vector'")
+            if self.text.query_suffix or self.text.passage_suffix:
+                raise ValueError("kind 'reranker' has no query_suffix and no passage_suffix")
+        if self.kind != "multi_vector" and self.text:
+            if self.text.skip_special or self.text.skip_punctuation:
+                raise ValueError("skip_special and skip_punctuation are for kind 'multi_vector'")
+            if self.text.query_expansion is not None:
+                raise ValueError("query_expansion is for kind 'multi_vector'")
         for tower in (self.text, self.image):
             if self.kind == "multi_vector" and tower and tower.pooling != "none":
                 raise ValueError(

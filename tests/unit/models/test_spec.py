@@ -68,6 +68,12 @@ def test_wrong_specs_are_refused(rich_spec: ModelSpec, change: dict[str, Any], m
         ("image", {"std": [0.5, 0.0, 0.5]}, "std"),
         ("image", {"mean": [float("nan")] * 3}, "mean"),
         ("image", {"resize": "squash"}, "resize"),
+        ("image", {"size": None}, "layout 'fixed' has a size and no grid"),
+        ("image", {"grid": {"patch_size": 16}}, "layout 'fixed' has a size and no grid"),
+        ("image", {"resize": "pad"}, "shortest_edge is for resize 'crop', not 'pad'"),
+        ("image", {"layout": "spiral"}, "layout"),
+        ("image", {"layout": "naflex"}, "layout 'naflex' has a grid instead of size"),
+        ("text", {"query_expansion": None}, "expansion_attended needs query_expansion"),
     ],
 )
 def test_wrong_towers_are_refused(
@@ -77,6 +83,66 @@ def test_wrong_towers_are_refused(
     content[section] |= change
     with pytest.raises(ValidationError, match=message):
         ModelSpec.model_validate(content)
+
+
+QWEN = {"patch_size": 14, "merge_size": 2, "temporal_patch_size": 2, "min_pixels": 3136, "max_pixels": 50176}
+IDEFICS3 = {"tile_size": 364, "longest_edge": 1456}
+NAFLEX = {"patch_size": 16, "max_patches": 256, "position_side": 16}
+
+
+@pytest.mark.parametrize(
+    ("layout", "grid", "prompt", "message"),
+    [
+        ("naflex", None, None, r"needs a section \[image.grid\]"),
+        ("naflex", {"patch_size": 16}, None, "grid: layout 'naflex' needs max_patches, position_side"),
+        ("naflex", NAFLEX | {"merge_size": 2}, None, "grid: layout 'naflex' has no merge_size"),
+        ("naflex", NAFLEX | {"split": False}, None, "grid: layout 'naflex' has no split"),
+        ("naflex", NAFLEX, {}, "layout 'naflex' has none"),
+        ("qwen_vl", QWEN | {"min_pixels": 60000}, None, "min_pixels, 60000, is above max_pixels, 50176"),
+        ("qwen_vl", QWEN | {"min_pixels": 1, "max_pixels": 783}, None, "less than one merged patch, 784"),
+        ("qwen_vl", QWEN | {"window_size": 27}, None, "window_size, 27, is less than a merged patch, 28"),
+        ("qwen_vl", QWEN, {}, "has no image_tokens"),
+        ("idefics3", IDEFICS3, None, r"needs a section \[image.prompt\]"),
+        ("idefics3", IDEFICS3, {"image_tokens": None}, "layout 'idefics3' needs image_tokens"),
+        ("idefics3", IDEFICS3, {"text": "<image><image>"}, "has the image token '<image>' 2 times, not once"),
+        (
+            "idefics3",
+            IDEFICS3,
+            {"tokenizer": "gone.json"},
+            "image.prompt.tokenizer: 'gone.json' is not among",
+        ),
+    ],
+)
+def test_wrong_layouts_are_refused(
+    rich_spec: ModelSpec,
+    layout: str,
+    grid: dict[str, Any] | None,
+    prompt: dict[str, Any] | None,
+    message: str,
+) -> None:
+    content = rich_spec.model_dump()
+    image = content["image"] | {"layout": layout, "size": None, "resize": "stretch", "shortest_edge": None}
+    image["prompt"] = None if prompt is None else image["prompt"] | prompt
+    with pytest.raises(ValidationError, match=message):
+        ModelSpec.model_validate(content | {"image": image | {"grid": grid}})
+
+
+def test_suffixes_and_expansion_are_refused_where_they_mean_nothing(rich_spec: ModelSpec) -> None:
+    content = rich_spec.model_dump() | {"image": None, "inputs": ["text"]}
+    content["text"] |= {"skip_special": False, "skip_punctuation": False}
+    with pytest.raises(ValidationError, match="query_expansion is for kind 'multi_vector'"):
+        ModelSpec.model_validate(content | {"kind": "dense"})
+    reranker = content | {"kind": "reranker", "projection": None, "dimension": 1}
+    with pytest.raises(ValidationError, match="kind 'reranker' has no query_suffix"):
+        ModelSpec.model_validate(reranker)
+
+
+def test_a_session_takes_options_per_provider(rich_spec: ModelSpec) -> None:
+    session = {"optimization": "extended", "providers": {"cuda": {"device_id": 1, "tunable_op_enable": True}}}
+    spec = ModelSpec.model_validate(rich_spec.model_dump() | {"session": session})
+    assert parse_spec(spec_text(spec).encode(), "rich.toml") == spec
+    assert spec.session is not None
+    assert spec.session.providers["cuda"] == {"device_id": 1, "tunable_op_enable": True}
 
 
 def test_a_spec_is_frozen(rich_spec: ModelSpec) -> None:
