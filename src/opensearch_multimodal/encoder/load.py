@@ -9,20 +9,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL.Image import Image
 
 from ..errors import EnvironmentProblem, InvalidInput
 from ..models import ModelSpec, locate
 from ..types import FloatArray
 from .batches import MOST_SEQUENCES, plan_batches
-from .image import pixels
+from .pages import PageTower
 from .session import OnnxSession
 from .text import TextTokenizer, TokenSequences, UnencodableInput, check_texts
 from .vectors import pool, unit_rows
 
 __all__ = ["OnnxEncoder", "load"]
-
-_IMAGES_PER_BATCH = 8
 
 
 def load(
@@ -72,10 +70,7 @@ class OnnxEncoder:
                 folder / spec.text.onnx, "text", spec.text.output, provider=provider, threads=threads
             )
             self._skipped = self._tokenizer.punctuation() if spec.text.skip_punctuation else None
-        if spec.image:
-            self._image = OnnxSession(
-                folder / spec.image.onnx, "image", spec.image.output, provider=provider, threads=threads
-            )
+        self._pages = PageTower(spec, folder, provider=provider, threads=threads) if spec.image else None
 
     @property
     def truncated(self) -> int:
@@ -116,33 +111,28 @@ class OnnxEncoder:
         )
         return self._encode_text(sequences, len(checked), keep_all=False)
 
-    def encode_pages(self, images: Sequence[Image.Image]) -> Any:
+    def encode_pages(self, images: Sequence[Image]) -> Any:
         """Encode page images.
 
         Args:
             images: any number, of any size and mode.
 
         Returns:
-            As `encode_queries`; a multi_vector model gives a row per patch.
+            As `encode_queries`; a multi_vector model gives a row per patch, or per token of its prompt.
 
         Raises:
-            UnencodableInput: one is no image, or has no vector; ``.index`` says which.
+            UnencodableInput: one is no image, has a shape that the model cannot read, or has no vector;
+                ``.index`` says which.
             InvalidInput: the model does not read images.
         """
         tower = self.spec.image
-        if tower is None:
+        if tower is None or self._pages is None:
             raise InvalidInput(f"model '{self.spec.name}' does not read images")
-        for index, image in enumerate(images):
-            if not isinstance(image, Image.Image):
-                raise UnencodableInput("images", index, f"expected an image, got {type(image).__name__}")
-        [name] = self._image.inputs
-        size = 1 if self._image.takes_one else _IMAGES_PER_BATCH
-        rows: list[FloatArray] = []
-        for start in range(0, len(images), size):
-            batch = np.stack([pixels(image, tower) for image in images[start : start + size]])
-            states = self._image.run({name: batch})
-            everything = np.ones(states.shape[:2], dtype=bool)
-            rows += self._vectors(states, everything, everything, tower.pooling)
+        rows: list[FloatArray] = [np.empty(0, np.float32)] * len(images)
+        for ran in self._pages.run(images):
+            vectors = self._vectors(ran.states, ran.mask, ran.mask, tower.pooling)
+            for position, found in zip(ran.positions, vectors, strict=True):
+                rows[position] = found
         return self._result("images", rows, list(range(len(images))), len(images))
 
     def _encode_text(self, sequences: TokenSequences, count: int, *, keep_all: bool) -> Any:

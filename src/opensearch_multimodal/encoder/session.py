@@ -13,7 +13,7 @@ import numpy.typing as npt
 import onnxruntime
 
 from ..errors import EnvironmentProblem, InvalidInput
-from ..models.onnx_file import signature_of, tower_of
+from ..models.onnx_file import batch_axis, signature_of, tower_of
 from ..types import FloatArray, Input
 from .pacing import pace
 
@@ -73,7 +73,7 @@ class OnnxSession:
         self._dtypes: dict[str, type[np.generic]] = {
             node.name: _DTYPES.get(node.type, np.float32) for node in self.signature.inputs
         }
-        batch = self.signature.inputs[0].shape[0]
+        batch = batch_axis(self.signature)
         if isinstance(batch, int) and batch != 1:
             raise InvalidInput(f"{path}: its batch axis is fixed at {batch}; export it with an open one")
         self.takes_one = batch == 1

@@ -177,6 +177,11 @@ def _image_tower(folder: Path, options: DraftOptions) -> tuple[ImageTower, Node]
     if found is None:
         return None
     path, signature = found
+    if len(signature.inputs) > 1:
+        raise InvalidInput(
+            f"{path}: it takes {', '.join(node.name for node in signature.inputs)}; how its images are cut in "
+            "pieces and what its prompt is must be said in a spec, as 'osmm models export' writes it"
+        )
     hints = image_hints(folder)
     _, _, *declared = signature.inputs[0].shape
     fixed = tuple(declared) if all(isinstance(side, int) for side in declared) else None

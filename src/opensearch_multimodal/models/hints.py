@@ -92,10 +92,16 @@ def image_hints(folder: Path) -> ImageHints:
     settings: dict[str, Any] = {"resize": "stretch"}
     size = _size(config.get("size"))
     if config.get("do_center_crop"):
-        settings["resize"] = "crop"
         cut = _size(config.get("crop_size")) or size
-        if size and cut != size:
-            raise InvalidInput(f"{path}: it scales to {size} and cuts {cut}; only equal sizes are offered")
+        stretched = isinstance(config.get("size"), dict) and "height" in config["size"]
+        if stretched and cut != size:
+            raise InvalidInput(
+                f"{path}: it stretches to {size} and cuts {cut}; only what keeps the shape of the image is cut"
+            )
+        if not stretched:
+            settings["resize"] = "crop"
+            if size and cut and (cut != size or cut[0] != cut[1]):
+                settings["shortest_edge"] = size[0]
         size = cut
     elif isinstance(config.get("size"), dict) and "shortest_edge" in config["size"]:
         raise InvalidInput(f"{path}: it keeps the shape of the image; only one fixed size is offered")

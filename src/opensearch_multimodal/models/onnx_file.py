@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 __all__ = [
+    "IMAGE_INPUTS",
     "TEXT_INPUTS",
     "Node",
     "Signature",
+    "batch_axis",
     "external_data",
     "read_signature",
     "signature_of",
@@ -30,6 +32,23 @@ __all__ = [
 
 TEXT_INPUTS = {"input_ids", "attention_mask", "token_type_ids", "position_ids"}
 """What a text tower may take; input_ids it must."""
+
+IMAGE_INPUTS = {
+    "pixel_values",
+    "patches",
+    "patch_mask",
+    "row_weights",
+    "column_weights",
+    "patch_positions",
+    "patch_windows",
+    "position_indices",
+    "position_weights",
+    "input_ids",
+    "attention_mask",
+    "position_ids",
+}
+"""What an image tower may take, see `encoder.images`: pixel_values or patches it must, unless it takes nothing
+but pixels under a name of its own."""
 
 _CHILDREN = {
     ("model", 7): "graph",
@@ -111,13 +130,28 @@ def tower_of(signature: Signature, where: str) -> Input:
     names = {node.name for node in signature.inputs}
     if "input_ids" in names and names <= TEXT_INPUTS:
         return "text"
+    if names & {"pixel_values", "patches"} and len(names) > 1 and names <= IMAGE_INPUTS:
+        return "image"
     if len(names) == 1 and len(signature.inputs[0].shape) == 4 and "float" in signature.inputs[0].type:
         return "image"
     shown = ", ".join(f"{node.name} {list(node.shape)}" for node in signature.inputs)
     raise InvalidInput(
         f"{where}: its inputs are {shown}; a text tower takes input_ids and of the others only "
-        "attention_mask, token_type_ids and position_ids, an image tower takes pixels of shape (n, 3, h, w)"
+        "attention_mask, token_type_ids and position_ids, an image tower takes pixels of shape (n, 3, h, w), "
+        f"or pixel_values or patches and of the others only {', '.join(sorted(IMAGE_INPUTS))}"
     )
+
+
+def batch_axis(signature: Signature) -> int | str | None:
+    """Return the axis of a tower's inputs along which the items of a batch lie.
+
+    ``pixel_values`` may be tiles, several of an image, so it is the last to be asked.
+    """
+    shapes = {node.name: node.shape for node in signature.inputs}
+    for name in ("input_ids", "patches", "pixel_values"):
+        if name in shapes:
+            return shapes[name][0]
+    return signature.inputs[0].shape[0]
 
 
 def external_data(path: Path) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from opensearch_multimodal.encoder import OnnxEncoder, UnencodableInput
-from opensearch_multimodal.encoder.image import pixels
+from opensearch_multimodal.encoder.images.fixed import pixels
 from opensearch_multimodal.errors import InvalidInput
 from opensearch_multimodal.models import ImageTower
 

@@ -149,9 +149,34 @@ def test_the_image_processor_is_read(tmp_path: Path, tiny: ModuleType) -> None:
 
 
 @pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ({"size": 32, "crop_size": 32}, ("crop", (32, 32), None)),
+        ({"size": {"shortest_edge": 32}, "crop_size": 24}, ("crop", (24, 24), 32)),
+        (
+            {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 24}},
+            ("crop", (32, 24), 32),
+        ),
+        ({"size": {"height": 32, "width": 32}, "crop_size": 32}, ("stretch", (32, 32), None)),
+    ],
+)
+def test_what_is_cut_out_of_an_image(
+    tmp_path: Path, tiny: ModuleType, content: dict[str, Any], expected: tuple[Any, ...]
+) -> None:
+    tiny.write_image_model(tmp_path / "model.onnx", size="side")
+    config(tmp_path, "preprocessor_config.json", do_center_crop=True, **content)
+    image = draft_spec(tmp_path, "eye").image
+    assert image is not None
+    assert (image.resize, image.size, image.shortest_edge) == expected
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"size": {"shortest_edge": 256}, "crop_size": 224, "do_center_crop": True}, "only equal sizes"),
+        (
+            {"size": {"height": 256, "width": 256}, "crop_size": 224, "do_center_crop": True},
+            r"stretches to \(256, 256\) and cuts \(224, 224\)",
+        ),
         ({"size": {"shortest_edge": 256}}, "only one fixed size"),
     ],
 )
