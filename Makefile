@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml
 	  { echo "Python's venv module is missing; on Debian and Ubuntu: apt-get install python3-venv"; exit 2; }; }
 	@echo "Installing into $(VENV) (about a minute the first time) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[ocr,service]' --group dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cpu,ocr,service]' --group dev
 	@touch $(STAMP)
 
 plugin: $(PLUGIN)  ## Build the server plugin's zip; the embedded server installs it.

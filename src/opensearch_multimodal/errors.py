@@ -76,10 +76,11 @@ class ModelMismatch(MultimodalError):
 class MissingExtra(MultimodalError, ImportError):
     """An optional dependency is missing; the message names the extra that brings it."""
 
-    def __init__(self, purpose: str, extra: str) -> None:
-        """Say what was wanted (``purpose``) and which extra of the distribution brings it."""
+    def __init__(self, purpose: str, extra: str, other: str | None = None) -> None:
+        """Say what was wanted (``purpose``) and which extra of the distribution brings it, or which other."""
         self.extra = extra
-        super().__init__(f"{purpose} needs an extra: pip install 'opensearch-multimodal[{extra}]'")
+        choice = f", or [{other}]" if other else ""
+        super().__init__(f"{purpose} needs an extra: pip install 'opensearch-multimodal[{extra}]'{choice}")
 
 
 class EnvironmentProblem(MultimodalError):

@@ -148,3 +148,24 @@ def test_the_service_without_its_extra_is_one_sentence(python: Path) -> None:
     assert done.returncode == 2
     assert "opensearch-multimodal[service]" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_model_without_onnx_runtime_is_one_sentence(python: Path) -> None:
+    run(python, "-c", "import onnxruntime", code=1)
+    out = run(
+        python,
+        "-c",
+        "from pathlib import Path\n"
+        "from opensearch_multimodal.encoder import load\n"
+        "from opensearch_multimodal.errors import MissingExtra\n"
+        "from opensearch_multimodal.models import read_signature\n"
+        "try:\n"
+        "    read_signature(Path('model.onnx'))\n"
+        "except MissingExtra as error:\n"
+        "    print(error)\n",
+    )
+    assert out.strip() == (
+        "running a model needs an extra: pip install 'opensearch-multimodal[cpu]', or [gpu]"
+    )
+    doctor = "import sys; from opensearch_multimodal.cli import main; sys.argv = ['osmm', 'doctor']; main()"
+    assert "opensearch-multimodal[cpu]" in run(python, "-c", doctor, code=2)

@@ -12,13 +12,13 @@ from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 import click
-import onnxruntime
 from rich.table import Table
 from rich.text import Text
 
 from ..client import Cluster
-from ..errors import MultimodalError
+from ..errors import MissingExtra, MultimodalError
 from ..models import DEFAULT_MODELS, is_present, load_spec
+from ..models.runtime import installed_distributions, onnx_runtime
 from ..resources import cache_folder, home_folder
 from ..server import (
     ARTIFACTS,
@@ -202,8 +202,17 @@ def _ocr() -> Check:
 
 
 def _providers() -> Check:
-    providers = ", ".join(onnxruntime.get_available_providers())
-    return Check("ONNX Runtime", "ok", f"{onnxruntime.__version__} with {providers}")
+    installed = installed_distributions()
+    if len(installed) > 1:
+        names = " and ".join(installed)
+        remedy = f"pip uninstall {' '.join(installed)}, then install one of the extras [cpu] and [gpu]"
+        return Check("ONNX Runtime", "note", f"{names} overwrite each other's files", remedy)
+    try:
+        runtime = onnx_runtime()
+    except MissingExtra as error:
+        return Check("ONNX Runtime", "missing", "not installed", str(error).partition(": ")[2])
+    providers = ", ".join(runtime.get_available_providers())
+    return Check("ONNX Runtime", "ok", f"{runtime.__version__} with {providers}")
 
 
 def _cluster() -> Check:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL.Image import Image
+from PIL import Image
 
 from ..errors import EnvironmentProblem, InvalidInput
 from ..models import ModelSpec, locate
@@ -21,6 +21,9 @@ from .text import TextTokenizer, TokenSequences, UnencodableInput, check_texts
 from .vectors import pool, unit_rows
 
 __all__ = ["OnnxEncoder", "load"]
+
+_PAGE = (827, 1169)
+"""Width and height in pixels of a sheet of A4 at 100 dots per inch."""
 
 
 def load(
@@ -67,7 +70,12 @@ class OnnxEncoder:
         if spec.text:
             self._tokenizer = TextTokenizer(folder / spec.text.tokenizer)
             self._text = OnnxSession(
-                folder / spec.text.onnx, "text", spec.text.output, provider=provider, threads=threads
+                folder / spec.text.onnx,
+                "text",
+                spec.text.output,
+                provider=provider,
+                threads=threads,
+                settings=spec.session,
             )
             self._skipped = self._tokenizer.punctuation() if spec.text.skip_punctuation else None
         self._pages = PageTower(spec, folder, provider=provider, threads=threads) if spec.image else None
@@ -76,6 +84,13 @@ class OnnxEncoder:
     def truncated(self) -> int:
         """How many texts were cut at the model's limit so far (``long_input = "truncate"``)."""
         return self._truncated
+
+    def warm_up(self) -> None:
+        """Run every graph once, so that the first caller does not wait for memory, kernels and engines."""
+        if self.spec.text:
+            self.encode_queries(["warm up"])
+        if self.spec.image:
+            self.encode_pages([Image.new("RGB", _PAGE, "white")])
 
     def encode_queries(self, texts: Sequence[str]) -> Any:
         """Encode search queries.
@@ -111,7 +126,7 @@ class OnnxEncoder:
         )
         return self._encode_text(sequences, len(checked), keep_all=False)
 
-    def encode_pages(self, images: Sequence[Image]) -> Any:
+    def encode_pages(self, images: Sequence[Image.Image]) -> Any:
         """Encode page images.
 
         Args:

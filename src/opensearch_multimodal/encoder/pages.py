@@ -57,7 +57,9 @@ class PageTower:
         self._model = spec.name
         path = folder / tower.onnx
         self._reader = open_reader(tower, folder)
-        self._session = OnnxSession(path, "image", tower.output, provider=provider, threads=threads)
+        self._session = OnnxSession(
+            path, "image", tower.output, provider=provider, threads=threads, settings=spec.session
+        )
         taken = self._session.inputs
         self._rename: str | None = None
         if len(taken) == 1 and self._reader.inputs == {"pixel_values"}:

@@ -102,7 +102,12 @@ class OnnxReranker:
         self.spec = spec
         self._tokenizer = PairTokenizer(folder / tower.tokenizer, tower)
         self._session = OnnxSession(
-            folder / tower.onnx, "text", tower.output, provider=provider, threads=threads
+            folder / tower.onnx,
+            "text",
+            tower.output,
+            provider=provider,
+            threads=threads,
+            settings=spec.session,
         )
 
     def score(self, query: RerankerQuery, contents: Sequence[Content]) -> FloatArray:

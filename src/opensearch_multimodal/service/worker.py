@@ -146,9 +146,7 @@ def _run_once(pool: EncoderPool, spec: ModelSpec) -> None:
     if spec.kind == "reranker":
         pool.reranker(spec).score(RerankerQuery("warm up"), [RecordContent("", "warm up")])
         return
-    encoder = pool.get(spec)
-    if spec.text:
-        encoder.encode_queries(["warm up"])
+    pool.get(spec).warm_up()
 
 
 def set_up_log() -> None:
