@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
-__all__ = ["MOST_IMAGES", "MOST_SEQUENCES", "PIXELS", "plan_batches"]
+__all__ = ["CPU", "GPU", "Budget", "plan_batches"]
 
-_TOKENS = 1024
-"""Small enough for the states of a batch to stay in the processor's cache: 8,192 cost 40% more CPU."""
-MOST_SEQUENCES = 32
 
-PIXELS = 2**20
-"""How many pixels a model reads at once, padding included: 5 images of 448 × 448, 5,349 patches of 14 × 14.
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much a model reads at once, padding included; one text or image that has more runs alone.
 
-As float32 in three channels they are 12 MiB (24 MiB where a patch holds two frames); a single image that has
-more runs alone. What a graph needs beyond grows with this number too, attention among the patches of one
-image with the square of its own patches.
+    Attributes:
+        tokens: in all sequences of a batch.
+        pixels: in all images of a batch.
+        items: sequences or images.
+    """
+
+    tokens: int
+    pixels: int
+    items: int
+
+
+CPU = Budget(tokens=1024, pixels=2**20, items=32)
+"""1,024 tokens are small enough for the states of a batch to stay in the cache: 8,192 cost 40% more CPU.
+
+2^20 pixels are 5 images of 448 × 448, or 5,349 patches of 14 × 14. As float32 in three channels they are
+12 MiB (24 MiB where a patch holds two frames). What a graph needs beyond grows with this number too, attention
+among the patches of one image with the square of its own patches.
 """
-MOST_IMAGES = 32
+
+GPU = Budget(tokens=16_384, pixels=2**23, items=256)
+"""16 and 8 times as much, 96 MiB (192 MiB) of pixels: a small batch would leave most of a GPU idle."""
 
 
 def plan_batches(
-    lengths: Sequence[int], *, budget: int = _TOKENS, most: int = MOST_SEQUENCES, equal: bool = False
+    lengths: Sequence[int], *, budget: int = CPU.tokens, most: int = CPU.items, equal: bool = False
 ) -> Iterator[list[int]]:
     """Yield batches of positions, the longest sequences first, so that little of a batch is padding.
 

@@ -14,7 +14,7 @@ from PIL import Image
 from ..errors import EnvironmentProblem, InvalidInput
 from ..models import ModelSpec, locate
 from ..types import FloatArray
-from .batches import MOST_SEQUENCES, plan_batches
+from .batches import plan_batches
 from .pages import PageTower
 from .session import OnnxSession
 from .text import TextTokenizer, TokenSequences, UnencodableInput, check_texts
@@ -156,7 +156,8 @@ class OnnxEncoder:
         rows: list[FloatArray] = [np.empty(0, np.float32)] * len(sequences.ids)
         for batch in plan_batches(
             [len(ids) for ids in sequences.ids],
-            most=1 if self._text.takes_one else MOST_SEQUENCES,
+            budget=self._text.budget.tokens,
+            most=self._text.budget.items,
             equal="attention_mask" not in self._text.inputs,
         ):
             encoded = self._run_text([sequences.ids[position] for position in batch], keep_all=keep_all)

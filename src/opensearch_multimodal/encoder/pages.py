@@ -14,7 +14,7 @@ from PIL import Image
 from ..errors import InvalidInput
 from ..models import ModelSpec
 from ..types import FloatArray
-from .batches import MOST_IMAGES, PIXELS, plan_batches
+from .batches import plan_batches
 from .images import collate, open_reader, upright_size
 from .session import OnnxSession
 from .text import UnencodableInput
@@ -41,7 +41,7 @@ class PageTower:
     """A model's image tower. Safe to use from several threads.
 
     Images are prepared when their batch runs, so that memory holds one batch of arrays beside the images;
-    `batches.PIXELS` says how large one is.
+    `batches.Budget` says how large one is.
     """
 
     def __init__(self, spec: ModelSpec, folder: Path, *, provider: str, threads: int | None) -> None:
@@ -70,8 +70,7 @@ class PageTower:
                 f"{'with' if tower.prompt else 'without'} a prompt does not have"
             )
         # A graph without a mask cannot tell padding from content.
-        alone = self._session.takes_one or not self._reader.masks <= taken
-        self._most = 1 if alone else MOST_IMAGES
+        self._alone = not self._reader.masks <= taken
 
     def run(self, images: Sequence[Image.Image]) -> Iterator[PageStates]:
         """Yield the states of all images, the largest ones first.
@@ -81,7 +80,8 @@ class PageTower:
             InvalidInput: the graph's output has another shape than it should.
         """
         costs = [self._cost(index, image) for index, image in enumerate(images)]
-        for batch in plan_batches(costs, budget=PIXELS, most=self._most):
+        budget = self._session.budget
+        for batch in plan_batches(costs, budget=budget.pixels, most=1 if self._alone else budget.items):
             feed = collate([self._reader.read(images[position]) for position in batch])
             if self._rename is not None:
                 feed = {self._rename: feed["pixel_values"]}

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import InvalidInput
 from ..models import ModelSpec, locate
 from ..types import FloatArray, Input
-from .batches import MOST_SEQUENCES, plan_batches
+from .batches import plan_batches
 from .content import Content, text_to_encode
 from .pairs import PairSequences, PairTokenizer
 from .session import OnnxSession
@@ -132,7 +132,8 @@ class OnnxReranker:
         scores = np.empty(len(sequences.ids), dtype=np.float32)
         for batch in plan_batches(
             [len(ids) for ids in sequences.ids],
-            most=1 if self._session.takes_one else MOST_SEQUENCES,
+            budget=self._session.budget.tokens,
+            most=self._session.budget.items,
             equal="attention_mask" not in self._session.inputs,
         ):
             lengths = np.array([len(sequences.ids[position]) for position in batch])

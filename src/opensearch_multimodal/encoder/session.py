@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from ..models.onnx_file import batch_axis, signature_of, tower_of
 from ..models.runtime import onnx_runtime
 from ..models.spec import Session
 from ..types import FloatArray, Input
+from .batches import CPU, GPU, Budget
 from .pacing import pace
 
 if TYPE_CHECKING:
@@ -111,6 +113,12 @@ class OnnxSession:
     def inputs(self) -> frozenset[str]:
         """The names of the inputs."""
         return frozenset(self._dtypes)
+
+    @property
+    def budget(self) -> Budget:
+        """How much it should read at once; one item where its batch axis is fixed at 1."""
+        budget = GPU if self.device in _BOUND else CPU
+        return replace(budget, items=1) if self.takes_one else budget
 
     def run(self, feed: Mapping[str, npt.NDArray[Any]]) -> FloatArray:
         """Return the output, float32, for the inputs in ``feed``; those that the model lacks are left out."""

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opensearch_multimodal.encoder.batches import MOST_SEQUENCES, plan_batches
+from opensearch_multimodal.encoder.batches import CPU, plan_batches
 
 
 @given(lengths=st.lists(st.integers(1, 9000)), most=st.integers(1, 40), equal=st.booleans())
@@ -14,9 +14,9 @@ def test_every_sequence_once_longest_first_and_within_the_budget(
     assert [lengths[p] for p in order] == sorted(lengths, reverse=True)
     for batch in batches:
         assert len(batch) <= most
-        assert len(batch) == 1 or len(batch) * lengths[batch[0]] <= 1024
+        assert len(batch) == 1 or len(batch) * lengths[batch[0]] <= CPU.tokens
         assert not equal or len({lengths[p] for p in batch}) == 1
 
 
 def test_short_texts_fill_a_batch() -> None:
-    assert [len(batch) for batch in plan_batches([3] * (MOST_SEQUENCES + 1))] == [MOST_SEQUENCES, 1]
+    assert [len(batch) for batch in plan_batches([3] * (CPU.items + 1))] == [CPU.items, 1]

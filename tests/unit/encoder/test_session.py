@@ -9,6 +9,7 @@ import onnxruntime
 import pytest
 import tiny_models
 
+from opensearch_multimodal.encoder.batches import CPU
 from opensearch_multimodal.encoder.session import OnnxSession, _chain, _provider_options
 from opensearch_multimodal.models import Session
 
@@ -49,6 +50,7 @@ def test_bound_memory_gives_the_same(onnx: Path) -> None:
     typed = {"input_ids": FEED["input_ids"], "attention_mask": FEED["attention_mask"].astype(np.int64)}
     np.testing.assert_array_equal(session._run_bound(typed, device="cpu"), session._run(typed))
     assert session.device == "cpu"
+    assert session.budget == CPU
 
 
 def test_what_a_provider_cannot_run_another_takes_over() -> None:
