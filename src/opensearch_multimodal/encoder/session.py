@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -174,6 +176,9 @@ def _open(path: Path, provider: str, options: SessionOptions, settings: Session)
     runtime = onnx_runtime()
     available = runtime.get_available_providers()
     wanted = [name for name in _chain(provider) if PROVIDERS[name] in available]
+    if provider in _BOUND and hasattr(runtime, "preload_dlls"):
+        with redirect_stdout(sys.stderr):  # finds CUDA's libraries where pip put them, and prints what it lacks
+            runtime.preload_dlls()
     named = [(PROVIDERS[name], _provider_options(name, settings)) for name in wanted]
     try:
         session = runtime.InferenceSession(str(path), options, providers=named)
