@@ -179,7 +179,7 @@ def _image_tower(folder: Path, options: DraftOptions) -> tuple[ImageTower, Node]
     path, signature = found
     if len(signature.inputs) > 1:
         raise InvalidInput(
-            f"{path}: it takes {', '.join(node.name for node in signature.inputs)}; how its images are cut in "
+            f"{path}: it takes {', '.join(node.name for node in signature.inputs)}; how images are cut in "
             "pieces and what its prompt is must be said in a spec, as 'osmm models export' writes it"
         )
     hints = image_hints(folder)

@@ -96,7 +96,7 @@ def image_hints(folder: Path) -> ImageHints:
         stretched = isinstance(config.get("size"), dict) and "height" in config["size"]
         if stretched and cut != size:
             raise InvalidInput(
-                f"{path}: it stretches to {size} and cuts {cut}; only what keeps the shape of the image is cut"
+                f"{path}: it stretches to {size} and cuts {cut}; only what keeps its shape is cut"
             )
         if not stretched:
             settings["resize"] = "crop"

@@ -48,8 +48,8 @@ IMAGE_INPUTS = {
     "attention_mask",
     "position_ids",
 }
-"""What an image tower may take, see `encoder.images`: pixel_values or patches it must, unless it takes nothing
-but pixels under a name of its own."""
+"""What an image tower may take, see `encoder.images`: it must take pixel_values or patches, unless it takes
+nothing but pixels under a name of its own."""
 
 _CHILDREN = {
     ("model", 7): "graph",

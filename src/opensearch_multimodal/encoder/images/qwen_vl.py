@@ -92,11 +92,12 @@ class QwenReader:
     def _patches(self, resized: npt.NDArray[np.uint8], rows: int, columns: int) -> FloatArray:
         """Return shape (patches, 3 · frames · patch · patch), the patches of a block next to each other."""
         size, merge = self._patch, self._merge
-        blocks = resized.reshape(rows // merge, merge, size, columns // merge, merge, size, 3)
-        values = np.ascontiguousarray(blocks.transpose(0, 3, 1, 4, 2, 5, 6)).reshape(-1, size, size, 3)
-        patches = np.empty((rows * columns, 3, self._frames, size, size), dtype=np.float32)
-        self._normalizer.fill(patches[:, :, 0], values)
-        patches[:, :, 1:] = patches[:, :, :1]
+        blocks = self._normalizer.planes(resized).reshape(
+            3, rows // merge, merge, size, columns // merge, merge, size
+        )
+        ordered = blocks.transpose(1, 4, 2, 5, 0, 3, 6)
+        patches = np.empty((*ordered.shape[:5], self._frames, size, size), dtype=np.float32)
+        patches[...] = ordered[:, :, :, :, :, None]
         return patches.reshape(rows * columns, -1)
 
 
