@@ -86,6 +86,27 @@ def write_text_model(
     _save(graph, path, external)
 
 
+def write_mask_model(path: Path) -> None:
+    """Write input_ids, attention_mask → (token id, 1 where attended), shape (n, tokens, 2)."""
+    nodes = [
+        helper.make_node("Unsqueeze", [name, "last_axis"], [f"{name}3"])
+        for name in ("input_ids", "attention_mask")
+    ]
+    nodes.append(helper.make_node("Concat", ["input_ids3", "attention_mask3"], ["both"], axis=2))
+    nodes.append(helper.make_node("Cast", ["both"], ["embeddings"], to=TensorProto.FLOAT))
+    graph = helper.make_graph(
+        nodes,
+        "mask",
+        [
+            helper.make_tensor_value_info(name, TensorProto.INT64, ["n", "tokens"])
+            for name in ("input_ids", "attention_mask")
+        ],
+        [helper.make_tensor_value_info("embeddings", TensorProto.FLOAT, ["n", "tokens", 2])],
+        [numpy_helper.from_array(np.array([2]), "last_axis")],
+    )
+    _save(graph, path, None)
+
+
 def write_image_model(path: Path, *, size: int | str = 16, dimension: int = DIMENSION) -> None:
     """Write pixels → patch states (n, patches, d) and their mean (n, d): one linear map per patch."""
     nodes = [

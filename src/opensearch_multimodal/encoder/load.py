@@ -77,6 +77,8 @@ class OnnxEncoder:
                 threads=threads,
                 settings=spec.session,
             )
+            filler = spec.text.query_expansion
+            self._filler = None if filler is None else self._tokenizer.token(filler, "query_expansion")
             self._skipped = self._tokenizer.punctuation() if spec.text.skip_punctuation else None
         self._pages = PageTower(spec, folder, provider=provider, threads=threads) if spec.image else None
 
@@ -111,8 +113,12 @@ class OnnxEncoder:
             raise InvalidInput(f"model '{self.spec.name}' does not read text")
         checked = check_texts(texts)
         sequences = self._tokenizer.split(
-            checked, tower.query_prefix, tower.max_query_tokens, tower.long_input
+            checked, tower.query_prefix, tower.max_query_tokens, tower.long_input, tower.query_suffix
         )
+        if self._filler is not None:
+            sequences = sequences.expanded(
+                self._filler, tower.max_query_tokens, attended=tower.expansion_attended
+            )
         return self._encode_text(sequences, len(checked), keep_all=True)
 
     def encode_passages(self, texts: Sequence[str]) -> Any:
@@ -122,7 +128,7 @@ class OnnxEncoder:
             raise InvalidInput(f"model '{self.spec.name}' does not read passages, only images")
         checked = check_texts(texts)
         sequences = self._tokenizer.split(
-            checked, tower.passage_prefix, tower.max_passage_tokens, tower.long_input
+            checked, tower.passage_prefix, tower.max_passage_tokens, tower.long_input, tower.passage_suffix
         )
         return self._encode_text(sequences, len(checked), keep_all=False)
 
@@ -160,23 +166,29 @@ class OnnxEncoder:
             most=self._text.budget.items,
             equal="attention_mask" not in self._text.inputs,
         ):
-            encoded = self._run_text([sequences.ids[position] for position in batch], keep_all=keep_all)
+            encoded = self._run_text(sequences, batch, keep_all=keep_all)
             for position, vectors in zip(batch, encoded, strict=True):
                 rows[position] = vectors
         return self._result("texts", rows, sequences.owners, count)
 
-    def _run_text(self, batch: Sequence[list[int]], *, keep_all: bool) -> list[FloatArray]:
+    def _run_text(
+        self, sequences: TokenSequences, batch: Sequence[int], *, keep_all: bool
+    ) -> list[FloatArray]:
         tower = self.spec.text
         assert tower is not None  # noqa: S101 - the callers looked
-        lengths = np.array([len(ids) for ids in batch])
+        chosen = [sequences.ids[position] for position in batch]
+        lengths = np.array([len(ids) for ids in chosen])
         positions = np.arange(lengths.max())
         mask = positions < lengths[:, None]
         ids = np.zeros(mask.shape, dtype=np.int64)
-        ids[mask] = np.concatenate([np.asarray(sequence, dtype=np.int64) for sequence in batch])
+        ids[mask] = np.concatenate([np.asarray(sequence, dtype=np.int64) for sequence in chosen])
+        attended = mask
+        if sequences.attended is not None:
+            attended = positions < np.array([sequences.attended[position] for position in batch])[:, None]
         states = self._text.run(
             {
                 "input_ids": ids,
-                "attention_mask": mask,
+                "attention_mask": attended,
                 "token_type_ids": np.zeros_like(ids),
                 "position_ids": np.broadcast_to(positions, ids.shape),
             }

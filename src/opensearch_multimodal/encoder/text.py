@@ -46,11 +46,19 @@ class TokenSequences:
         ids: the token ids of each sequence, special tokens included.
         owners: per sequence the position of its text, ascending; a long text has several.
         cut: how many texts were cut at the model's limit.
+        attended: how many of a sequence's first tokens the model attends to, None for all.
     """
 
     ids: list[list[int]]
     owners: list[int]
     cut: int
+    attended: list[int] | None = None
+
+    def expanded(self, token: int, length: int, *, attended: bool) -> TokenSequences:
+        """Return the sequences filled up with a token to one length, which none of them exceeds."""
+        filled = [sequence + [token] * (length - len(sequence)) for sequence in self.ids]
+        seen = None if attended else [len(sequence) for sequence in self.ids]
+        return TokenSequences(filled, self.owners, self.cut, seen)
 
 
 def open_tokenizer(path: Path) -> Tokenizer:
@@ -88,7 +96,20 @@ class TextTokenizer:
         encodings = self._tokenizer.encode_batch(list(string.punctuation), add_special_tokens=False)
         return np.unique([encoding.ids[0] for encoding in encodings if len(encoding.ids) == 1])
 
-    def split(self, texts: Sequence[str], prefix: str, limit: int, long_input: LongInput) -> TokenSequences:
+    def token(self, text: str, field: str) -> int:
+        """Return the id of the token ``text``, which the setting ``field`` names.
+
+        Raises:
+            InvalidInput: there is no such token.
+        """
+        found: int | None = self._tokenizer.token_to_id(text)
+        if found is None:
+            raise InvalidInput(f"{field}: the tokenizer has no token '{text}'")
+        return found
+
+    def split(
+        self, texts: Sequence[str], prefix: str, limit: int, long_input: LongInput, suffix: str = ""
+    ) -> TokenSequences:
         """Return the token sequences of texts, none longer than ``limit``.
 
         Args:
@@ -96,40 +117,67 @@ class TextTokenizer:
             prefix: put before each text, and before each window of a long one.
             limit: the most tokens in a sequence, special tokens included.
             long_input: whether a longer text is read in windows or cut.
+            suffix: put after each text, and after each window of a long one, before what the tokenizer ends
+                with.
 
         Raises:
             UnencodableInput: a text has no tokens.
         """
-        encodings = self._tokenizer.encode_batch_fast([prefix + text for text in texts] if prefix else texts)
-        opening: list[int] = self._tokenizer.encode(prefix.rstrip(), add_special_tokens=False).ids
-        empty = len(self.lead) + len(opening) + len(self.tail)
+        written = [prefix + text + suffix for text in texts] if prefix or suffix else texts
+        encodings = self._tokenizer.encode_batch_fast(written)
+        opening: list[int] = self.lead + self._tokenizer.encode(prefix.rstrip(), add_special_tokens=False).ids
+        frame: list[int] = (
+            self._tokenizer.encode(prefix.rstrip() + suffix).ids if suffix else opening + self.tail
+        )
         ids: list[list[int]] = []
         owners: list[int] = []
         cut = 0
         for owner, encoding in enumerate(encodings):
             sequence: list[int] = encoding.ids
-            if len(sequence) <= empty:
+            if len(sequence) <= len(frame):
                 raise UnencodableInput("texts", owner, f"its {len(texts[owner])} characters give no token")
-            windows = [sequence] if len(sequence) <= limit else self._windows(sequence, opening, limit)
-            if long_input == "truncate" and len(windows) > 1:
-                windows = [sequence[: limit - len(self.tail)] + self.tail]
-                cut += 1
+            windows = [sequence]
+            if len(sequence) > limit:
+                windows = _windows(sequence, opening, frame, limit, cut=long_input == "truncate")
+                cut += long_input == "truncate"
             ids += windows
             owners += [owner] * len(windows)
         return TokenSequences(ids, owners, cut)
 
-    def _windows(self, sequence: list[int], opening: list[int], limit: int) -> list[list[int]]:
-        """Cut a long sequence in windows of equal length, each with the prefix and the special tokens."""
-        # A tokenizer may merge the end of the prefix with the text: what they share is the prefix.
-        shared = takewhile(lambda pair: pair[0] == pair[1], zip(self.lead + opening, sequence, strict=False))
-        head = [token for token, _ in shared]
-        body = sequence[len(head) : len(sequence) - len(self.tail)]
-        room = limit - len(head) - len(self.tail)
-        if room < 1:
-            raise InvalidInput(f"prefix: its {len(opening)} tokens leave no room within {limit} tokens")
-        count = -(-len(body) // room)
-        cuts = [position * len(body) // count for position in range(count + 1)]
-        return [head + body[start:end] + self.tail for start, end in pairwise(cuts)]
+
+def _windows(
+    sequence: list[int], opening: list[int], frame: list[int], limit: int, *, cut: bool
+) -> list[list[int]]:
+    """Cut a long sequence in windows of equal length, each with the prefix, suffix and special tokens.
+
+    Args:
+        sequence: of the whole text.
+        opening: what a sequence begins with: special tokens and the prefix.
+        frame: the sequence of an empty text.
+        limit: the most tokens in a window.
+        cut: keep the first window only, at its full length.
+    """
+    # A tokenizer may merge the end of the prefix with the text, or the beginning of the suffix: what all
+    # sequences share is the prefix, and the suffix.
+    head = sequence[: _shared(sequence, opening)]
+    rest = sequence[len(head) :]
+    count = _shared(rest[::-1], frame[len(opening) :][::-1])
+    body, tail = rest[: len(rest) - count], rest[len(rest) - count :]
+    room = limit - len(head) - count
+    if room < 1:
+        raise InvalidInput(
+            f"prefix and suffix: their {len(head) + count} tokens leave no room within {limit} tokens"
+        )
+    if cut:
+        return [head + body[:room] + tail]
+    windows = -(-len(body) // room)
+    cuts = [position * len(body) // windows for position in range(windows + 1)]
+    return [head + body[start:end] + tail for start, end in pairwise(cuts)]
+
+
+def _shared(first: Sequence[int], second: Sequence[int]) -> int:
+    """Return how many elements two sequences begin with alike."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False)))
 
 
 def check_texts(texts: Sequence[str]) -> list[str]:

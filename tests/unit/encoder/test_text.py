@@ -63,6 +63,57 @@ def test_prefixes(tiny_encoder: Load, states) -> None:
     np.testing.assert_allclose(passage, unit(states("[CLS] passage : alpha [SEP]")), atol=1e-6)
 
 
+def test_suffixes(tiny_encoder: Load, states) -> None:
+    suffixes = {"query_suffix": " : passage : .", "passage_suffix": " ."}
+    encoder = tiny_encoder(kind="multi_vector", query_prefix="query : ", text=suffixes)
+    [query] = encoder.encode_queries(["alpha"])
+    [passage] = encoder.encode_passages(["alpha"])
+    np.testing.assert_allclose(query, unit(states("[CLS] query : alpha : passage : . [SEP]")), atol=1e-6)
+    np.testing.assert_allclose(passage, unit(states("[CLS] alpha . [SEP]")), atol=1e-6)
+    with pytest.raises(UnencodableInput, match="3 characters give no token"):
+        encoder.encode_queries(["\x00\x01\x02"])
+
+
+def test_windows_carry_the_suffix(tiny_encoder: Load, states) -> None:
+    suffixes = {"passage_suffix": " query .", "query_suffix": " :"}
+    changes = {"kind": "multi_vector", "passage_prefix": "passage :", "max_tokens": 9, "text": suffixes}
+    # 9 tokens less [CLS] [SEP], 2 of the prefix and 2 of the suffix leave 3: 4 words take windows of 2.
+    [rows] = tiny_encoder(**changes).encode_passages(["alpha beta gamma ."])
+    windows = [f"[CLS] passage : {window} query . [SEP]" for window in ("alpha beta", "gamma .")]
+    np.testing.assert_allclose(rows, unit(states(" ".join(windows))), atol=1e-6)
+
+    [rows] = tiny_encoder(**changes, long_input="truncate").encode_passages(["alpha beta gamma ."])
+    np.testing.assert_allclose(
+        rows, unit(states("[CLS] passage : alpha beta gamma query . [SEP]")), atol=1e-6
+    )
+    with pytest.raises(InvalidInput, match="prefix and suffix: their 9 tokens leave no room"):
+        tiny_encoder(**changes | {"passage_prefix": "passage : : : :"}).encode_passages(["alpha"])
+
+
+@pytest.mark.parametrize("attended", [False, True])
+def test_queries_are_filled_up_with_a_token(folder, tiny, tiny_encoder: Load, attended: bool) -> None:
+    tiny.write_mask_model(folder / "text_model.onnx")
+    tiny.write_image_model(folder / "vision_model.onnx", dimension=2)
+    text = {"query_expansion": "[UNK]", "expansion_attended": attended, "max_query_tokens": 8}
+    encoder = tiny_encoder(kind="multi_vector", inputs=("text",), image_output="last_hidden_state", text=text)
+    words = ["alpha beta", "alpha beta gamma alpha beta gamma", "gamma " * 8]
+    kept = [4, 8, 6]
+    queries = encoder.encode_queries(words)
+    assert [len(rows) for rows in queries] == [8, 8, 16]
+    for rows, real in zip(queries, kept, strict=True):
+        ids = [tiny.WORDS.index("[UNK]")] * (8 - real)
+        seen = np.array([[token, float(attended)] for token in ids]).reshape(-1, 2)
+        np.testing.assert_allclose(rows[real:8], unit(seen), atol=1e-6)
+        assert (rows[:real, 1] > 0).all()
+    [passage] = encoder.encode_passages(["alpha beta"])
+    assert len(passage) == 4
+
+
+def test_an_unknown_token_to_fill_up_with_is_refused(tiny_encoder: Load) -> None:
+    with pytest.raises(InvalidInput, match=r"query_expansion: the tokenizer has no token '\[MASK\]'"):
+        tiny_encoder(kind="multi_vector", text={"query_expansion": "[MASK]"})
+
+
 def test_filters_apply_to_passages_only(tiny_encoder: Load, states) -> None:
     encoder = tiny_encoder(kind="multi_vector", skip_special=True, skip_punctuation=True)
     text = "alpha . beta :"

@@ -92,12 +92,14 @@ class QwenReader:
     def _patches(self, resized: npt.NDArray[np.uint8], rows: int, columns: int) -> FloatArray:
         """Return shape (patches, 3 · frames · patch · patch), the patches of a block next to each other."""
         size, merge = self._patch, self._merge
-        blocks = self._normalizer.planes(resized).reshape(
-            3, rows // merge, merge, size, columns // merge, merge, size
-        )
-        ordered = blocks.transpose(1, 4, 2, 5, 0, 3, 6)
-        patches = np.empty((*ordered.shape[:5], self._frames, size, size), dtype=np.float32)
-        patches[...] = ordered[:, :, :, :, :, None]
+        across = columns // merge
+        patches = np.empty((rows // merge, across, merge, merge, 3, self._frames, size, size), np.float32)
+        stripe = np.empty((3, merge * size, columns * size), dtype=np.float32)
+        ordered = stripe.reshape(3, merge, size, across, merge, size).transpose(3, 1, 4, 0, 2, 5)
+        # A row of blocks at a time stays in the processor's cache.
+        for target, values in zip(patches, resized.reshape(-1, merge * size, columns * size, 3), strict=True):
+            self._normalizer.fill(stripe, values)
+            target[...] = ordered[:, :, :, :, None]
         return patches.reshape(rows * columns, -1)
 
 
