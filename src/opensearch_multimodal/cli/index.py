@@ -91,6 +91,11 @@ index.add_command(size)
     default=None,
     help="Use the field type of the server plugin, or do not. [default: use it where every node has it]",
 )
+@click.option(
+    "--allow-batch-dependence",
+    is_flag=True,
+    help="Take models whose vectors change with what else is encoded at once.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the body instead of creating the index.")
 @cluster_options
 def create(
@@ -108,6 +113,7 @@ def create(
     engine: str | None,
     analyzer: str | None,
     plugin: bool | None,
+    allow_batch_dependence: bool,
     dry_run: bool,
 ) -> None:
     """Create the index NAME.
@@ -139,6 +145,7 @@ def create(
         engine=engine,
         analyzer=analyzer,
         plugin=_has_plugin(cluster) if plugin is None else plugin,
+        allow_batch_dependence=allow_batch_dependence,
     )
     if dry_run:
         click.echo(json.dumps(body, indent=2))

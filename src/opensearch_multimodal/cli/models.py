@@ -176,7 +176,8 @@ def verify(names: tuple[str, ...]) -> None:
 @click.option(
     "--allow-batch-dependence",
     is_flag=True,
-    help="Accept vectors that change with what else is encoded at once, as dynamic quantisation makes them.",
+    help="Accept vectors that change with what else is encoded at once, as dynamic quantisation makes them; "
+    "an index takes such a model only if it is created with the same option.",
 )
 def add(
     folder: Path, name: str, link: bool, force: bool, allow_batch_dependence: bool, **options: Any
@@ -199,6 +200,8 @@ def add(
         store.refuse_clash(name)
     with stderr.status(f"running {name} …"):
         check = encoder.check_model(spec, folder=folder, allow_batch_dependence=allow_batch_dependence)
+    if check.batch_dependent:
+        spec = spec.model_copy(update={"batch_dependent": True})
     target = store.save_spec(spec, folder, link=link, force=force)
     yields = "labels" if spec.kind == "reranker" else "dimension"
     stdout.print(f"added [bold]{name}[/]: {spec.kind}, {yields} {check.dimension}", highlight=False)

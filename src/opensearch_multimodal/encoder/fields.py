@@ -25,10 +25,11 @@ class FieldEncoder:
 
         Raises:
             ModelMismatch: a model or rotation at hand is not the one that the index was made for.
+            InvalidInput: a model's vectors change with their batch, and the index does not allow it.
         """
         self._fields = index.meta.fields
         self._sources = {
-            name: (field, encoders.get(name))
+            name: (field, encoders.for_records(name))
             for name, field in index.meta.fields.items()
             if isinstance(field, SourceField)
         }

@@ -6,7 +6,7 @@ import threading
 
 from ..binarize import Rotation
 from ..errors import InvalidInput
-from ..mappings import BinaryField, IndexDescription
+from ..mappings import BinaryField, IndexDescription, check_batch_dependence
 from ..models import ModelSpec, RotationSpec, load_rotation, load_rotation_spec, load_spec
 from ..types import Encoder, Input
 from .load import OnnxEncoder, load
@@ -111,6 +111,16 @@ class IndexEncoders:
         encoder = self._pool.get(spec)
         kept = spec.kept_dimension(described.dimension)
         return encoder if kept == encoder.dimension else CutEncoder(encoder, kept)
+
+    def for_records(self, field: str) -> Encoder:
+        """Return the encoder of a vector field, to write vectors by it; errors as in `get`.
+
+        Raises:
+            InvalidInput: also where the model's vectors change with their batch, unless the field allows it.
+        """
+        described = self._index.source_field(field)
+        check_batch_dependence(field, described, load_spec(described.model))
+        return self.get(field)
 
     def rotation(self, field: str) -> Rotation:
         """Return the learnt rotation of a binary field.

@@ -1,6 +1,6 @@
 """Index bodies and what they say of themselves (``_meta.multimodal``)."""
 
-from .body import PLUGIN, build_body, fde_parameters, load_template, stamp
+from .body import PLUGIN, build_body, check_batch_dependence, fde_parameters, load_template, stamp
 from .description import IndexDescription, describe
 from .late_stages import Documents, Rerank
 from .meta import (
@@ -44,6 +44,7 @@ __all__ = [
     "TokenPooling",
     "Tuned",
     "build_body",
+    "check_batch_dependence",
     "describe",
     "fde_parameters",
     "load_template",

@@ -18,11 +18,11 @@ from .profile_check import check_profiles
 __all__ = [
     "PLUGIN",
     "build_body",
+    "check_batch_dependence",
     "derived_dimension",
     "fde_parameters",
     "load_template",
     "stamp",
-    "vector_dimension",
 ]
 
 SHIPPED = ("pages", "passages", "mixed")
@@ -72,6 +72,7 @@ def build_body(
     engine: str | None = None,
     analyzer: str | None = None,
     plugin: bool = False,
+    allow_batch_dependence: bool = False,
 ) -> dict[str, Any]:
     """Return a complete index body with dimensions and fingerprints filled in.
 
@@ -90,6 +91,7 @@ def build_body(
         analyzer: analyzer of the text fields.
         plugin: the cluster has the server plugin: multi-vectors become fields of its own type, which the
             cluster can score, kept once on disk by its codec.
+        allow_batch_dependence: take models whose vectors change with what else is in their batch.
 
     Raises:
         InvalidInput: a field is unknown, a model does not fit its field, or the index could not be searched
@@ -128,6 +130,10 @@ def build_body(
             definition["method"]["engine"] = engine
         if analyzer and definition.get("type") == "text":
             definition["analyzer"] = analyzer
+    if allow_batch_dependence:
+        for described in fields.values():
+            if "model" in described and specs(described["model"]).batch_dependent:
+                described["batch_dependence"] = "allowed"
     parsed = stamp(parse_meta("mapping", meta), specs)
     if plugin:
         _use_plugin(properties, settings, parsed)
@@ -165,6 +171,25 @@ def stamp(
             filled = {"fingerprint": rotation.fingerprint, "bits": rotation.bits}
             fields[name] = field.model_copy(update=filled)
     return meta.model_copy(update={"fields": fields})
+
+
+def check_batch_dependence(name: str, field: SourceField, spec: ModelSpec) -> None:
+    """Refuse to write vectors that would differ if they were made again, unless the field allows it.
+
+    Args:
+        name: the field's.
+        field: what the index says of it.
+        spec: its model.
+
+    Raises:
+        InvalidInput: the model's vectors change with their batch, and the field does not allow it.
+    """
+    if spec.batch_dependent and field.batch_dependence is None:
+        raise InvalidInput(
+            f"field '{name}': vectors of model '{spec.name}' change with what else is in their batch, so "
+            "what is encoded again differs; 'osmm index create --allow-batch-dependence' takes it all the "
+            'same, as does "batch_dependence": "allowed" in the field\'s description'
+        )
 
 
 def fde_parameters(field: FdeField) -> FdeParameters:
@@ -209,6 +234,7 @@ def _check_fit(name: str, field: SourceField, spec: ModelSpec) -> None:
     expected = "multi_vector" if field.encoding else "dense"
     if spec.kind != expected:
         raise InvalidInput(f"field '{name}' takes a {expected} model, '{spec.name}' is {spec.kind}")
+    check_batch_dependence(name, field, spec)
     spec.kept_dimension(field.dimension)
 
 

@@ -62,6 +62,7 @@ class SourceField(_Record):
         encoding: how a multi-vector is stored in the wire format; None for a single vector.
         dimension: how many of the vectors' first components are kept (Matryoshka), None for all of them.
         pooling: how multi-vectors of records are made shorter; those of queries never are.
+        batch_dependence: ``allowed`` takes a model whose vectors change with what else is in their batch.
     """
 
     model: str
@@ -70,6 +71,7 @@ class SourceField(_Record):
     encoding: Literal["float32", "float16", "int8", "bit"] | None = None
     dimension: int | None = Field(default=None, ge=1, le=MAX_DIMENSION)
     pooling: TokenPooling | None = None
+    batch_dependence: Literal["allowed"] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:

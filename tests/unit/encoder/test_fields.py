@@ -51,6 +51,23 @@ def nested(home: Path, tmp_path: Path) -> dict[str, Any]:  # noqa: F811
     return {"model": NESTED, "fingerprint": load_spec(NESTED).fingerprint, "dimension": 4}
 
 
+def test_vectors_that_would_differ_again_are_refused(home: Path, tmp_path: Path) -> None:  # noqa: F811
+    folder = tmp_path / "dynamic"
+    folder.mkdir()
+    tiny_models.write_text_model(folder / "model.onnx")
+    tiny_models.write_tokenizer(folder / "tokenizer.json")
+    spec = draft_spec(folder, "dynamic", DraftOptions(pooling="mean"))
+    save_spec(spec.model_copy(update={"batch_dependent": True}), folder)
+    field = {"model": "dynamic", "fingerprint": spec.fingerprint}
+    refused = index(dense=field)
+    with pytest.raises(
+        InvalidInput, match=r"field 'dense': vectors of model 'dynamic' change with what else"
+    ):
+        FieldEncoder(refused, IndexEncoders(refused))
+    assert IndexEncoders(refused).get("dense").encode_queries(TEXTS).shape[0] == len(TEXTS)
+    assert len(encoded(index(dense=field | {"batch_dependence": "allowed"}))) == len(TEXTS)
+
+
 def encoded(described: IndexDescription) -> list[dict[str, Any]]:
     encoder = FieldEncoder(described, IndexEncoders(described))
     return [encoder.values(vectors) for vectors in encoder.encode([Text(text) for text in TEXTS])]

@@ -72,6 +72,24 @@ def fields(body: dict[str, Any]) -> dict[str, Any]:
     return described
 
 
+def test_a_batch_dependent_model_is_taken_only_where_it_is_asked_for(nested: ModelSpec) -> None:
+    def specs(name: str) -> ModelSpec:
+        return load_spec(name).model_copy(update={"batch_dependent": name == NESTED})
+
+    template = load_template("pages")
+    models = {"dense": NESTED, "multi_vector": tiny_index.TOKENS}
+    template["mappings"]["_meta"]["multimodal"]["fields"]["fde"] |= tiny_index.FDE
+    with pytest.raises(InvalidInput, match=r"field 'dense'.*create --allow-batch-dependence"):
+        build_body(template, specs, models=models)
+    taken = fields(build_body(template, specs, models=models, allow_batch_dependence=True))
+    assert taken["dense"]["batch_dependence"] == "allowed"
+    assert "batch_dependence" not in taken["multi_vector"]
+    plain = fields(built(allow_batch_dependence=True))
+    assert "batch_dependence" not in plain["dense"]
+    with pytest.raises(InvalidInput, match="batch_dependence"):
+        parse_meta("i", {"version": 1, "fields": {"dense": plain["dense"] | {"batch_dependence": True}}})
+
+
 def described(body: dict[str, Any]) -> IndexDescription:
     return describe("i", {"i": {"mappings": body["mappings"], "settings": {"index": {}}}})
 

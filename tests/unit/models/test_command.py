@@ -98,6 +98,19 @@ def test_add_runs_the_model_and_keeps_it(home: Path, text_folder: Path, tiny: Mo
     assert (home / "artifacts" / "mine" / "model.onnx").is_symlink()
 
 
+def test_add_writes_down_that_vectors_depend_on_their_batch(
+    home: Path, text_folder: Path, tiny: ModuleType
+) -> None:
+    tiny.depend_on_batch(text_folder / "model.onnx")
+    given = ("add", text_folder, "--name", "mine", "--pooling", "mean", "--text-output", "last_hidden_state")
+    refused = run(*given)
+    assert refused.exit_code == 1
+    assert "with what else is in the batch" in refused.stderr
+    added = run(*given, "--allow-batch-dependence")
+    assert added.exit_code == 0, added.stderr
+    assert load_spec("mine").batch_dependent
+
+
 def test_add_keeps_nothing_of_a_model_that_does_not_work(home: Path, text_folder: Path) -> None:
     wrong = run("add", text_folder, "--name", "mine", "--dimension", "9")
     assert wrong.exit_code == 1
