@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..models import Kind
+from ..types import Input
 
 if TYPE_CHECKING:
     import torch
@@ -36,6 +37,7 @@ class ExportOptions:
         kind: what the model is to yield.
         precision: of weights and arithmetic.
         device: on which PyTorch gives the reference vectors.
+        pooling: how token states become one vector: ``cls``, ``mean``, ``last`` or ``max``.
         max_tokens: the longest text.
         query_prefix: put before queries.
         passage_prefix: put before passages.
@@ -44,6 +46,7 @@ class ExportOptions:
         licence: SPDX id.
         source: where the weights were published.
         revision: of the source.
+        seed: of the generated inputs of the parity report.
         external_above: the size in bytes above which weights lie in a file beside the ONNX file. A protocol
             buffer holds less than 2 GiB.
     """
@@ -51,6 +54,7 @@ class ExportOptions:
     kind: Kind = "dense"
     precision: Precision = "fp32"
     device: Literal["cpu", "cuda"] = "cpu"
+    pooling: Literal["cls", "mean", "last", "max"] | None = None
     max_tokens: int | None = None
     query_prefix: str | None = None
     passage_prefix: str | None = None
@@ -59,6 +63,7 @@ class ExportOptions:
     licence: str | None = None
     source: str | None = None
     revision: str | None = None
+    seed: int = 0
     external_above: int = 1_800_000_000
 
 
@@ -113,6 +118,8 @@ class Plan:
         files: further files: name in the exported folder → where it is now, or its content.
         mrl_dimensions: to how many first components vectors may be cut.
         session: options of ONNX Runtime for the spec.
+        inputs: what is indexed by it; every tower by default. A model that only finds pages has a text tower
+            for queries, and yet ``("image",)`` here.
         notes: sentences for the report about what differs from how the library uses the model.
     """
 
@@ -124,6 +131,7 @@ class Plan:
     files: Mapping[str, Path | bytes] = field(default_factory=dict)
     mrl_dimensions: tuple[int, ...] = ()
     session: dict[str, Any] | None = None
+    inputs: tuple[Input, ...] = ()
     notes: tuple[str, ...] = ()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .artifacts import Progress, is_present, locate, pull, refuse_clash, save_spec, verify
+from .artifacts import Progress, build_model, is_present, locate, pull, refuse_clash, save_spec, verify
 from .draft import DraftOptions, draft_spec
 from .rotations import RotationSpec, list_rotations, load_rotation, load_rotation_spec, save_rotation
 from .spec import (
@@ -27,6 +27,7 @@ from .store import (
     load_spec,
     parse_spec,
     spec_text,
+    user_artifact_folder,
 )
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "Session",
     "TextTower",
     "artifact_folder",
+    "build_model",
     "draft_spec",
     "find_spec_file",
     "is_present",
@@ -62,5 +64,6 @@ __all__ = [
     "save_rotation",
     "save_spec",
     "spec_text",
+    "user_artifact_folder",
     "verify",
 ]

@@ -21,6 +21,7 @@ from .store import artifact_folder, find_spec_file, spec_text, user_artifact_fol
 
 __all__ = [
     "Progress",
+    "build_model",
     "is_present",
     "locate",
     "pull",
@@ -101,6 +102,29 @@ def pull(spec: ModelSpec, *, progress: Progress | None = None) -> Path:
     return replace_folder(user_artifact_folder(spec.name), build)
 
 
+def build_model(name: str, build: Callable[[Path], ModelSpec]) -> Path:
+    """Make a model of the user's own in place, all or nothing, and return the spec's file.
+
+    Args:
+        name: of the model; one of that name is replaced.
+        build: puts the model's files into the folder that it is given, and returns their spec.
+
+    Raises:
+        EnvironmentProblem: a file is not the one that the spec names.
+    """
+    target = user_spec_file(name)
+    specs: list[ModelSpec] = []
+
+    def fill(temporary: Path) -> None:
+        specs.append(build(temporary))
+        _require_whole(specs[-1], temporary)
+
+    replace_folder(user_artifact_folder(name), fill)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _write_atomically(target, spec_text(specs[-1]))
+    return target
+
+
 def save_spec(spec: ModelSpec, folder: Path, *, link: bool = False, force: bool = False) -> Path:
     """Keep a spec and a copy of its files among the user's own, and return the spec's file.
 
@@ -114,19 +138,15 @@ def save_spec(spec: ModelSpec, folder: Path, *, link: bool = False, force: bool 
         InvalidInput: a model of that name exists and ``force`` is not set.
         EnvironmentProblem: a file is not the one that the spec names.
     """
-    target = user_spec_file(spec.name)
     if not force:
         refuse_clash(spec.name)
 
-    def build(temporary: Path) -> None:
+    def build(temporary: Path) -> ModelSpec:
         for file in spec.files:
             _place(folder / file.path, temporary / file.path, link=link)
-        _require_whole(spec, temporary)
+        return spec
 
-    replace_folder(user_artifact_folder(spec.name), build)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _write_atomically(target, spec_text(spec))
-    return target
+    return build_model(spec.name, build)
 
 
 def refuse_clash(name: str) -> None:

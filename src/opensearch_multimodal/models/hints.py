@@ -10,7 +10,16 @@ from typing import Any
 from ..errors import InvalidInput
 from .spec import Pooling
 
-__all__ = ["ImageHints", "TextHints", "image_hints", "mrl_hint", "text_hints"]
+__all__ = [
+    "ImageHints",
+    "TextHints",
+    "image_hints",
+    "max_tokens_hint",
+    "mrl_hint",
+    "prefix_hints",
+    "read_object",
+    "text_hints",
+]
 
 _POOLING: dict[str, Pooling] = {
     "pooling_mode_cls_token": "cls",
@@ -63,15 +72,13 @@ def text_hints(folder: Path) -> TextHints:
     Raises:
         InvalidInput: a configuration file is not a JSON object, or asks for what is not offered.
     """
-    model = _read(folder / "config_sentence_transformers.json")
-    prompts = model.get("prompts") or {}
-    limit = _max_tokens(folder)
+    model = read_object(folder / "config_sentence_transformers.json")
+    query_prefix, passage_prefix = prefix_hints(model)
+    limit = max_tokens_hint(folder)
     return TextHints(
         pooling=_pooling(folder),
-        query_prefix=model.get("query_prefix") or prompts.get("query") or "",
-        passage_prefix=(
-            model.get("document_prefix") or prompts.get("document") or prompts.get("passage") or ""
-        ),
+        query_prefix=query_prefix,
+        passage_prefix=passage_prefix,
         max_query_tokens=min(limit, model.get("query_length") or limit),
         max_passage_tokens=min(limit, model.get("document_length") or limit),
         skip_punctuation=bool(model.get("skiplist_words")),
@@ -86,7 +93,7 @@ def image_hints(folder: Path) -> ImageHints:
         InvalidInput: ``preprocessor_config.json`` asks for what is not offered.
     """
     path = folder / "preprocessor_config.json"
-    config = _read(path)
+    config = read_object(path)
     if not config:
         return ImageHints()
     settings: dict[str, Any] = {"resize": "stretch"}
@@ -120,13 +127,17 @@ def mrl_hint(folder: Path, dimension: int) -> tuple[int, ...]:
     Raises:
         InvalidInput: the file is not a JSON object.
     """
-    listed = _read(folder / "config.json").get("matryoshka_dimensions")
+    listed = read_object(folder / "config.json").get("matryoshka_dimensions")
     numbers = {value for value in listed if type(value) is int} if isinstance(listed, list) else set()
     return tuple(sorted(value for value in numbers if 0 < value < dimension))
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """Return a JSON object, empty where there is no such file."""
+def read_object(path: Path) -> dict[str, Any]:
+    """Return the JSON object of a file, empty where there is no such file.
+
+    Raises:
+        InvalidInput: it is not a JSON object.
+    """
     try:
         content = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
@@ -140,7 +151,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _pooling(folder: Path) -> Pooling | None:
     path = folder / "1_Pooling" / "config.json"
-    chosen = [name for name, on in _read(path).items() if name.startswith("pooling_mode_") and on is True]
+    chosen = [
+        name for name, on in read_object(path).items() if name.startswith("pooling_mode_") and on is True
+    ]
     if not chosen:
         return None
     if len(chosen) > 1 or chosen[0] not in _POOLING:
@@ -149,15 +162,31 @@ def _pooling(folder: Path) -> Pooling | None:
 
 
 def _dense_dimension(folder: Path) -> int | None:
-    found = [_read(path).get("out_features") for path in sorted(folder.glob("*_Dense/config.json"))]
+    found = [read_object(path).get("out_features") for path in sorted(folder.glob("*_Dense/config.json"))]
     return found[-1] if found else None
 
 
-def _max_tokens(folder: Path) -> int:
+def prefix_hints(model: dict[str, Any]) -> tuple[str, str]:
+    """Return what ``config_sentence_transformers.json`` has put before queries and before passages."""
+    prompts = model.get("prompts") or {}
+    query = model.get("query_prefix") or prompts.get("query") or ""
+    return query, model.get("document_prefix") or prompts.get("document") or prompts.get("passage") or ""
+
+
+def max_tokens_hint(*folders: Path) -> int:
+    """Return the longest text by what the files of the folders say, 512 where they say nothing.
+
+    Raises:
+        InvalidInput: a file is not a JSON object.
+    """
     known = [
-        _read(folder / "sentence_bert_config.json").get("max_seq_length"),
-        _read(folder / "tokenizer_config.json").get("model_max_length"),
-        _read(folder / "config.json").get("max_position_embeddings"),
+        read_object(folder / name).get(key)
+        for folder in folders
+        for name, key in (
+            ("sentence_bert_config.json", "max_seq_length"),
+            ("tokenizer_config.json", "model_max_length"),
+            ("config.json", "max_position_embeddings"),
+        )
     ]
     limits = [int(value) for value in known if isinstance(value, int | float) and 8 <= value <= 1_000_000]
     return min(limits, default=512)

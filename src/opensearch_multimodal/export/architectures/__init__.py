@@ -48,5 +48,6 @@ def recognise(config: dict[str, Any], options: ExportOptions) -> Architecture:
 def supported() -> str:
     """Return what can be exported, as one line."""
     return "; ".join(
-        f"{one.name} ({', '.join(sorted(one.model_types))}: {', '.join(one.kinds)})" for one in architectures()
+        f"{one.name} ({', '.join(sorted(one.model_types))}: {', '.join(one.kinds)})"
+        for one in architectures()
     )

@@ -1,0 +1,27 @@
+"""Models of transformers to ONNX files with a spec and a parity report (extra ``export``).
+
+Importing this imports no torch; `export_model` does.
+"""
+
+from __future__ import annotations
+
+from .exporting import ExportResult, Progress, export_model
+from .graphs import Architecture, Axes, Batch, ExportOptions, Graph, Plan, Precision
+from .parity import Parity
+from .source import Source, open_source
+
+__all__ = [
+    "Architecture",
+    "Axes",
+    "Batch",
+    "ExportOptions",
+    "ExportResult",
+    "Graph",
+    "Parity",
+    "Plan",
+    "Precision",
+    "Progress",
+    "Source",
+    "export_model",
+    "open_source",
+]

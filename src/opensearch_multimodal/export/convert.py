@@ -1,0 +1,131 @@
+"""Modules to ONNX files."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import InvalidInput
+from .graphs import Batch, Graph
+
+if TYPE_CHECKING:
+    import onnx
+
+__all__ = ["OPSET", "convert", "load_proto", "save_proto", "torch_batch"]
+
+OPSET = 18
+
+
+def convert(graph: Graph, path: Path) -> None:
+    """Write a graph's module as ONNX, float32, its weights wherever torch puts them beside ``path``.
+
+    Args:
+        graph: what to convert; traced on two of its examples in one batch.
+        path: of the ONNX file, in an empty folder of its own.
+
+    Raises:
+        InvalidInput: torch cannot convert it.
+    """
+    import torch
+
+    batch = graph.collate(graph.example(np.random.default_rng(0), 2))
+    missing = [name for name in graph.inputs if name not in batch]
+    if missing:
+        raise InvalidInput(f"{graph.file}: its examples lack {', '.join(missing)}")
+    tensors = tuple(torch_batch({name: batch[name] for name in graph.inputs}).values())
+    axes = {**graph.inputs, graph.output: graph.output_axes}
+    dynamic = {
+        name: {position: axis for position, axis in enumerate(named) if isinstance(axis, str)}
+        for name, named in axes.items()
+    }
+    # Tracing puts a module back into the mode it was in: dropout must not come back with it.
+    module = graph.module.eval().requires_grad_(False)
+    settings: dict[str, Any] = {
+        "input_names": list(graph.inputs),
+        "output_names": [graph.output],
+        "opset_version": OPSET,
+        "dynamo": graph.dynamo,
+    }
+    if graph.dynamo:
+        settings["dynamic_shapes"] = tuple(
+            {position: torch.export.Dim.DYNAMIC for position in dynamic[name]} for name in graph.inputs
+        )
+    else:
+        settings["dynamic_axes"] = dynamic
+        settings["do_constant_folding"] = True
+    try:
+        with torch.no_grad(), _quiet():
+            torch.onnx.export(module, tensors, str(path), **settings)
+    except OSError:
+        raise
+    except Exception as error:  # torch raises many kinds
+        if "No space left" in str(error) or "File too large" in str(error):
+            raise OSError(28, "No space left on device", str(path)) from None
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise InvalidInput(f"{graph.file}: torch cannot convert the model: {reason}") from None
+
+
+def torch_batch(batch: Batch) -> dict[str, Any]:
+    """Return the arrays as tensors of torch."""
+    import torch
+
+    return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in batch.items()}
+
+
+def load_proto(path: Path) -> onnx.ModelProto:
+    """Return an ONNX file with all its weights in memory."""
+    import onnx
+
+    return onnx.load(str(path))
+
+
+def save_proto(model: onnx.ModelProto, path: Path, *, external_above: int) -> tuple[Path, ...]:
+    """Write an ONNX file, with one file ``<name>.data`` beside it where the weights are too large for one.
+
+    Args:
+        model: changed where weights lie outside: do not use it further.
+        path: of the ONNX file.
+        external_above: the size in bytes above which weights lie outside.
+
+    Returns:
+        The files written.
+    """
+    import onnx
+
+    size = sum(tensor.ByteSize() for tensor in model.graph.initializer)
+    if size <= external_above:
+        onnx.save_model(model, str(path))
+        return (path,)
+    data = path.with_name(f"{path.name}.data")
+    onnx.save_model(
+        model,
+        str(path),
+        save_as_external_data=True,
+        all_tensors_to_one_file=True,
+        location=data.name,
+        size_threshold=1024,
+        convert_attribute=False,
+    )
+    return (path, data)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporters' warnings to themselves: whether a graph is right is shown by running it."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,219 @@
+"""One model of transformers to one model of ours: files, spec, report, all or nothing."""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from .. import models as store
+from ..download import sha256_of
+from ..errors import EnvironmentProblem, InvalidInput
+from ..models.spec import ModelFile, ModelSpec, check_name
+from .architectures import recognise
+from .convert import convert
+from .graphs import ExportOptions, Plan
+from .parity import TOLERANCES, Parity, check_parity, refuse_outside
+from .precision import write_precision
+from .source import Source
+from .specs import make_spec
+from .table import markdown
+
+__all__ = ["ExportResult", "Progress", "export_model"]
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is to do (0: unknown)."""
+
+SPEC_FILE = "spec.toml"
+"""The name of the spec in an exported folder."""
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """What an export made.
+
+    Attributes:
+        spec: of the model.
+        parity: the report.
+        folder: of its files and the report.
+        spec_file: the spec.
+        architecture: the name of the model's architecture.
+    """
+
+    spec: ModelSpec
+    parity: Parity
+    folder: Path
+    spec_file: Path
+    architecture: str
+
+
+def export_model(
+    source: Source,
+    name: str,
+    options: ExportOptions | None = None,
+    *,
+    out: Path | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> ExportResult:
+    """Export a model, and keep it among the user's own, or in a folder of its own.
+
+    All or nothing: whatever goes wrong, what was there before is there still, and nothing else.
+
+    Args:
+        source: what to export.
+        name: of the model.
+        options: what the folder does not say.
+        out: the folder to make; None adds the model to the user's own.
+        force: replace a model, or a folder, of the same name.
+        progress: called as work goes on.
+
+    Raises:
+        InvalidInput: the model is not supported or not whole, the name is taken, or what was made is too far
+            from the original.
+        EnvironmentProblem: the disk is full.
+    """
+    options = options or ExportOptions()
+    check_name(name)
+    _refuse_taken(name, out, force=force)
+    architecture = recognise(source.config, options)
+    _require_room(source, out)
+    made: list[tuple[ModelSpec, Parity]] = []
+
+    def build(folder: Path) -> ModelSpec:
+        with tempfile.TemporaryDirectory(prefix=".work.", dir=folder) as work:
+            made.append(_export(source, name, options, architecture, folder, Path(work), progress))
+        return made[-1][0]
+
+    with _disk_problems(out or store.user_artifact_folder(name)):
+        if out is None:
+            spec_file = store.build_model(name, build)
+            folder = store.user_artifact_folder(name)
+        else:
+            folder = _publish(out, build)
+            spec_file = folder / SPEC_FILE
+    spec, parity = made[-1]
+    return ExportResult(spec, parity, folder, spec_file, architecture.name)
+
+
+def _export(
+    source: Source,
+    name: str,
+    options: ExportOptions,
+    architecture: Any,
+    folder: Path,
+    work: Path,
+    progress: Progress | None,
+) -> tuple[ModelSpec, Parity]:
+    say = progress or (lambda text, done, total: None)
+    say("reading weights", 0, 0)
+    plan: Plan = architecture.plan(source, options)
+    written: list[Path] = []
+    for number, graph in enumerate(plan.graphs):
+        say(f"converting {graph.file}", number, len(plan.graphs))
+        traced = work / graph.file.removesuffix(".onnx") / graph.file
+        traced.parent.mkdir()
+        convert(graph, traced)
+        say(f"writing {graph.file} as {options.precision}", number, len(plan.graphs))
+        written += write_precision(
+            traced, folder / graph.file, options.precision, external_above=options.external_above
+        )
+        shutil.rmtree(traced.parent)
+    for file, content in plan.files.items():
+        target = folder / file
+        target.write_bytes(content if isinstance(content, bytes) else content.read_bytes())
+        written.append(target)
+    parity = check_parity(plan, folder, options.precision, seed=options.seed, progress=progress)
+    refuse_outside(parity, name)
+    files = tuple(
+        ModelFile(path=path.relative_to(folder).as_posix(), sha256=sha256_of(path), size=path.stat().st_size)
+        for path in written
+    )
+    spec = make_spec(plan, name, files, source, options)
+    say("running the exported model", 0, 0)
+    from .. import encoder
+
+    encoder.check_model(
+        spec, folder=folder, allow_batch_dependence=TOLERANCES[options.precision].batch_dependent
+    )
+    _write_report(folder, spec, parity, source, architecture.name)
+    return spec, parity
+
+
+def _write_report(folder: Path, spec: ModelSpec, parity: Parity, source: Source, architecture: str) -> None:
+    facts = {
+        "architecture": f"{architecture} ({source.config.get('model_type')})",
+        "kind": f"{spec.kind}, {'labels' if spec.kind == 'reranker' else 'dimension'} {spec.dimension}",
+        "source": " ".join(part for part in (spec.source, spec.revision) if part) or "not known",
+        "licence": spec.licence,
+        "fingerprint": spec.fingerprint,
+        "size": f"{sum(file.size for file in spec.files) / 1e6:,.1f} MB",
+        "made by": ", ".join(
+            f"{one} {version(one)}" for one in ("torch", "transformers", "onnx", "onnxruntime")
+        ),
+    }
+    content = {"model": spec.name, **facts, **parity.as_json()}
+    (folder / "parity.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    (folder / "parity.md").write_text(markdown(parity, name=spec.name, facts=facts), encoding="utf-8")
+
+
+def _refuse_taken(name: str, out: Path | None, *, force: bool) -> None:
+    if force:
+        return
+    if out is None:
+        store.refuse_clash(name)
+    elif out.exists():
+        raise InvalidInput(f"out: {out} is there already; name another folder, or use --force to replace it")
+
+
+def _require_room(source: Source, out: Path | None) -> None:
+    """Refuse where there is clearly no room: the float32 weights lie there twice for a while."""
+    needed = 2 * source.weights()
+    place = out.absolute() if out else store.user_artifact_folder("x")
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise EnvironmentProblem(
+            f"disk: an export of {needed / 2e6:,.0f} MB of weights needs about {needed / 1e6:,.0f} MB, {place} has "
+            f"{free / 1e6:,.0f} MB free: make room, or name another place by --out or $OSMM_HOME"
+        )
+
+
+@contextmanager
+def _disk_problems(place: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise EnvironmentProblem(
+                f"disk: there is no room for the export at {place} ({error.strerror}); nothing was kept"
+            ) from None
+        if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+            raise EnvironmentProblem(f"disk: {place} cannot be written ({error.strerror})") from None
+        raise
+
+
+def _publish(out: Path, build: Callable[[Path], ModelSpec]) -> Path:
+    """Make ``out`` of what ``build`` puts into a folder beside it; what was there goes when that is whole."""
+    out = out.absolute()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
+    try:
+        fresh = temporary / "new"
+        fresh.mkdir()
+        spec = build(fresh)
+        (fresh / SPEC_FILE).write_text(store.spec_text(spec), encoding="utf-8")
+        if out.exists():
+            out.rename(temporary / "old")
+        fresh.rename(out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return out
