@@ -14,6 +14,7 @@ import numpy.typing as npt
 from ..errors import InvalidInput
 from ..types import FloatArray
 from .graphs import Batch, Graph, Plan, Precision
+from .precision import NOTES
 
 __all__ = [
     "TOLERANCES",
@@ -175,16 +176,8 @@ def check_parity(
         for graph in plan.graphs
     ]
     tolerance = TOLERANCES[precision]
-    notes = list(plan.notes)
-    if tolerance.batch_dependent:
-        worst = max(run.report.padding_difference for run in runs)
-        notes.append(
-            f"Vectors change with what else is in their batch, here by up to {worst:.2g}: the scale of "
-            "activations is that of the whole batch. The spec says so (batch_dependent), and indexing refuses it "
-            "unless asked."
-        )
     ranking = _ranking(plan, runs)
-    return Parity(precision, tuple(run.report for run in runs), ranking, tolerance, tuple(notes))
+    return Parity(precision, tuple(run.report for run in runs), ranking, tolerance, (*plan.notes, *NOTES[precision]))
 
 
 def refuse_outside(parity: Parity, name: str) -> None:

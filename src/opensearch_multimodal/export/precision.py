@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidInput
 from .convert import load_proto, save_proto
 from .graphs import Precision
+from .int8_weights import quantize_weights
 
-__all__ = ["write_precision"]
+__all__ = ["NOTES", "write_precision"]
+
+NOTES: dict[Precision, tuple[str, ...]] = {
+    "fp32": (),
+    "fp16": (
+        "Weights and most arithmetic are float16; layer norms, softmax, means and powers stay float32, as do inputs "
+        "and outputs. A CPU has few float16 kernels: the runtime computes in float32 there, so that the file is "
+        "half as large and no faster.",
+    ),
+    "int8-weights": (
+        "Weights are int8 with a scale for each 16 numbers; the runtime gives each 16 numbers of an activation's "
+        "row a scale of their own, so that a vector does not depend on its batch-mates.",
+    ),
+    "int8-dynamic": (
+        "Vectors change with what else is in their batch: the scale of activations is that of the whole batch. The "
+        "spec says so (batch_dependent), and indexing refuses it unless asked.",
+    ),
+}
+"""What is to be known of each precision, for the report."""
+
+_FLOAT32_OPS = (
+    *("LayerNormalization", "InstanceNormalization", "GroupNormalization", "Softmax", "LogSoftmax"),
+    *("ReduceMean", "ReduceSum", "ReduceL2", "ReduceSumSquare", "Pow", "Sqrt", "Reciprocal", "Exp"),
+    *("Range", "CumSum", "Resize", "Sin", "Cos", "NonZero", "ScatterND", "Max", "Min", "Clip"),
+)
+"""Operators whose sums or powers leave the range of float16, or which have no kernel for it."""
 
 
 def write_precision(
@@ -18,7 +48,7 @@ def write_precision(
     """Write an ONNX file of float32 in another precision.
 
     Args:
-        source: the file.
+        source: the file, in a folder where more can be written.
         target: in another folder.
         precision: what to write.
         external_above: the size in bytes above which weights lie in a file beside it.
@@ -30,13 +60,49 @@ def write_precision(
         InvalidInput: the tools cannot convert it.
     """
     try:
-        if precision == "fp32":
-            model: Any = load_proto(source)
-        else:
-            raise NotImplementedError(precision)
+        with _quiet():
+            model = _converted(source, precision, external_above)
     except OSError:
         raise
     except Exception as error:  # the tools raise many kinds
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         raise InvalidInput(f"precision: {source.name} cannot be written as {precision}: {reason}") from None
     return save_proto(model, target, external_above=external_above)
+
+
+def _converted(source: Path, precision: Precision, external_above: int) -> Any:
+    if precision == "fp16":
+        from onnxruntime.transformers.float16 import convert_float_to_float16
+
+        # By its path: shapes of a model above 2 GB are inferred in a file.
+        return convert_float_to_float16(str(source), keep_io_types=True, op_block_list=list(_FLOAT32_OPS))
+    if precision == "int8-dynamic":
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+
+        between = source.with_name(f"dynamic-{source.name}")
+        large = sum(path.stat().st_size for path in source.parent.iterdir()) > external_above
+        quantize_dynamic(
+            str(source),
+            str(between),
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+            use_external_data_format=large,
+        )
+        return load_proto(between)
+    model = load_proto(source)
+    if precision == "int8-weights":
+        quantize_weights(model)
+    return model
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the tools' log lines and warnings to themselves: what they made is compared with the original."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
