@@ -19,9 +19,9 @@ from ..errors import EnvironmentProblem, InvalidInput
 from ..models.spec import ModelFile, ModelSpec, check_name
 from .architectures import recognise
 from .convert import convert
-from .graphs import ExportOptions, Plan
+from .graphs import ExportOptions, Graph, Plan
 from .parity import TOLERANCES, Parity, check_parity, refuse_outside
-from .precision import write_precision
+from .precision import ATTEMPTS, Attempt, write_precision
 from .source import Source
 from .specs import make_spec
 from .table import markdown
@@ -115,23 +115,26 @@ def _export(
     say = progress or (lambda text, done, total: None)
     say("reading weights", 0, 0)
     plan: Plan = architecture.plan(source, options)
-    written: list[Path] = []
     for number, graph in enumerate(plan.graphs):
         say(f"converting {graph.file}", number, len(plan.graphs))
-        traced = work / graph.file.removesuffix(".onnx") / graph.file
+        traced = _traced(work, graph)
         traced.parent.mkdir()
         convert(graph, traced)
-        say(f"writing {graph.file} as {options.precision}", number, len(plan.graphs))
-        written += write_precision(
-            traced, folder / graph.file, options.precision, external_above=options.external_above
+    written = [_copied(folder / file, content) for file, content in plan.files.items()]
+    attempts = ATTEMPTS[options.precision]
+    for attempt in attempts:
+        graphs = _write_graphs(plan, folder, work, options, attempt, say)
+        parity = check_parity(
+            plan, folder, options.precision, attempt=attempt, seed=options.seed, progress=progress
         )
-        shutil.rmtree(traced.parent)
-    for file, content in plan.files.items():
-        target = folder / file
-        target.write_bytes(content if isinstance(content, bytes) else content.read_bytes())
-        written.append(target)
-    parity = check_parity(plan, folder, options.precision, seed=options.seed, progress=progress)
-    refuse_outside(parity, name)
+        try:
+            refuse_outside(parity, name)
+        except InvalidInput:
+            if attempt == attempts[-1]:
+                raise
+        else:
+            written += graphs
+            break
     files = tuple(
         ModelFile(path=path.relative_to(folder).as_posix(), sha256=sha256_of(path), size=path.stat().st_size)
         for path in written
@@ -145,6 +148,32 @@ def _export(
     )
     _write_report(folder, spec, parity, source, architecture.name)
     return spec, parity
+
+
+def _write_graphs(
+    plan: Plan, folder: Path, work: Path, options: ExportOptions, attempt: Attempt, say: Progress
+) -> list[Path]:
+    """Write every graph in the precision that is asked for, and return the files."""
+    written: list[Path] = []
+    for number, graph in enumerate(plan.graphs):
+        say(f"writing {graph.file} as {options.precision}", number, len(plan.graphs))
+        written += write_precision(
+            _traced(work, graph),
+            folder / graph.file,
+            options.precision,
+            attempt=attempt,
+            external_above=options.external_above,
+        )
+    return written
+
+
+def _traced(work: Path, graph: Graph) -> Path:
+    return work / graph.file.removesuffix(".onnx") / graph.file
+
+
+def _copied(target: Path, content: Path | bytes) -> Path:
+    target.write_bytes(content if isinstance(content, bytes) else content.read_bytes())
+    return target
 
 
 def _write_report(folder: Path, spec: ModelSpec, parity: Parity, source: Source, architecture: str) -> None:

@@ -1,9 +1,10 @@
 """Weights as int8 in blocks, arithmetic row by row: vectors do not depend on their batch-mates.
 
-Matrices become ONNX Runtime's MatMulNBits (https://github.com/microsoft/onnxruntime/blob/main/docs/
-ContribOperators.md#commicrosoftmatmulnbits): a scale for each 16 numbers of a column, and arithmetic on int8, for
-which the runtime gives each 16 numbers of an activation's row a scale of their own. Embedding tables are read as
-int8 rows with a scale each; convolutions are multiplied out once, when the model is loaded.
+Each 16 numbers of a matrix's column have a scale. Matrices become ONNX Runtime's MatMulNBits
+(https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#commicrosoftmatmulnbits), which
+computes on int8 and therefore gives each 16 numbers of an activation's row a scale too; or, for models that this
+rounds too much, they are multiplied out once, when the model is loaded. Embedding tables are read as int8 rows
+with a scale each; convolutions are multiplied out.
 """
 
 from __future__ import annotations
@@ -27,14 +28,20 @@ _SMALLEST = 4096
 """Tensors of fewer numbers stay as they are: they are no size, and often matter most."""
 
 
-def quantize_weights(model: onnx.ModelProto) -> None:
-    """Replace the large float32 weights of a model by int8, in place."""
-    _Quantizer(model).run()
+def quantize_weights(model: onnx.ModelProto, *, float_arithmetic: bool = False) -> None:
+    """Replace the large float32 weights of a model by int8, in place.
+
+    Args:
+        model: an ONNX model with its weights in memory.
+        float_arithmetic: multiply matrices out when the model is loaded, instead of computing on int8.
+    """
+    _Quantizer(model, float_arithmetic).run()
 
 
 class _Quantizer:
-    def __init__(self, model: onnx.ModelProto) -> None:
+    def __init__(self, model: onnx.ModelProto, float_arithmetic: bool) -> None:
         self._model = model
+        self._float_arithmetic = float_arithmetic
         self._tensors = {tensor.name: tensor for tensor in model.graph.initializer}
         self._uses = Counter(name for node in model.graph.node for name in node.input)
         self._nodes: list[Any] = []
@@ -87,7 +94,7 @@ class _Quantizer:
         return name
 
     def _matrix(self, node: Any, weight: npt.NDArray[np.float32], output: str) -> None:
-        """Write MatMulNBits for weights of shape (k, n): stored as (n, blocks, 16), uint8 around 128."""
+        """Write the product with weights of shape (k, n)."""
         from onnx import helper
 
         depth, width = weight.shape
@@ -97,15 +104,46 @@ class _Quantizer:
             columns = np.zeros((width, blocks * BLOCK), dtype=np.float32)
             columns[:, :depth] = weight.T
             numbers, scales = _rounded(columns.reshape(width, blocks, BLOCK))
-            self._made[name] = [
-                self._add(f"{name}_int8", (numbers.astype(np.int16) + _ZERO).astype(np.uint8)),
-                self._add(f"{name}_scales", scales.reshape(width * blocks)),
-            ]
+            if self._float_arithmetic:
+                self._made[name] = [self._multiplied_out(name, numbers, scales, depth)]
+            else:  # stored as (n, blocks, 16), uint8 around 128
+                self._made[name] = [
+                    self._add(f"{name}_int8", (numbers.astype(np.int16) + _ZERO).astype(np.uint8)),
+                    self._add(f"{name}_scales", scales.reshape(width * blocks)),
+                ]
+        if self._float_arithmetic:
+            self._nodes.append(helper.make_node("MatMul", [node.input[0], *self._made[name]], [output]))
+            return
         settings = {"K": depth, "N": width, "bits": 8, "block_size": BLOCK, "accuracy_level": 4}
         inputs = [node.input[0], *self._made[name]]
         self._nodes.append(
             helper.make_node("MatMulNBits", inputs, [output], domain="com.microsoft", **settings)
         )
+
+    def _multiplied_out(
+        self, name: str, numbers: npt.NDArray[np.int8], scales: npt.NDArray[np.float32], depth: int
+    ) -> str:
+        """Write the nodes that make the matrix (k, n) of its blocks (n, blocks, 16): all of them constant."""
+        from onnx import TensorProto, helper
+
+        width = len(numbers)
+        whole = f"{name}_columns"
+        self._nodes += [
+            helper.make_node("Cast", [self._add(f"{name}_int8", numbers)], [f"{name}_float"], to=TensorProto.FLOAT),
+            helper.make_node(
+                "Mul", [f"{name}_float", self._add(f"{name}_scales", scales)], [f"{name}_blocks"]
+            ),
+            helper.make_node(
+                "Reshape", [f"{name}_blocks", self._add(f"{name}_shape", np.array([width, -1]))], [whole]
+            ),
+        ]
+        if numbers[0].size != depth:
+            ends = [self._add(f"{name}_{part}", np.array([at])) for part, at in (("from", 0), ("to", depth))]
+            axis = self._add(f"{name}_axis", np.array([1]))
+            self._nodes.append(helper.make_node("Slice", [whole, *ends, axis], [f"{name}_cut"]))
+            whole = f"{name}_cut"
+        self._nodes.append(helper.make_node("Transpose", [whole], [f"{name}_whole"], perm=[1, 0]))
+        return f"{name}_whole"
 
     def _gemm(self, node: Any, weight: npt.NDArray[np.float32]) -> bool:
         from onnx import helper

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ..errors import InvalidInput
 from ..types import FloatArray
 from .graphs import Batch, Graph, Plan, Precision
-from .precision import NOTES
+from .precision import NOTES, Attempt
 
 __all__ = [
     "TOLERANCES",
@@ -154,6 +154,7 @@ def check_parity(
     folder: Path,
     precision: Precision,
     *,
+    attempt: Attempt = "usual",
     seed: int = 0,
     progress: Any = None,
     provider: str = "CPUExecutionProvider",
@@ -164,6 +165,7 @@ def check_parity(
         plan: what was exported.
         folder: of the ONNX files.
         precision: of the ONNX files.
+        attempt: how that was written.
         seed: of the generated inputs.
         progress: called with a text, how much is done, and how much there is to do.
         provider: ONNX Runtime's name of the execution provider.
@@ -177,7 +179,7 @@ def check_parity(
     ]
     tolerance = TOLERANCES[precision]
     ranking = _ranking(plan, runs)
-    return Parity(precision, tuple(run.report for run in runs), ranking, tolerance, (*plan.notes, *NOTES[precision]))
+    return Parity(precision, tuple(run.report for run in runs), ranking, tolerance, (*plan.notes, *NOTES.get((precision, attempt), ())))
 
 
 def refuse_outside(parity: Parity, name: str) -> None:

@@ -7,27 +7,42 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import InvalidInput
 from .convert import load_proto, save_proto
 from .graphs import Precision
 from .int8_weights import quantize_weights
 
-__all__ = ["NOTES", "write_precision"]
+__all__ = ["ATTEMPTS", "NOTES", "Attempt", "write_precision"]
 
-NOTES: dict[Precision, tuple[str, ...]] = {
-    "fp32": (),
-    "fp16": (
+Attempt = Literal["usual", "float_arithmetic"]
+"""How a precision is written."""
+
+ATTEMPTS: dict[Precision, tuple[Attempt, ...]] = {
+    "fp32": ("usual",),
+    "fp16": ("usual",),
+    "int8-weights": ("usual", "float_arithmetic"),
+    "int8-dynamic": ("usual",),
+}
+"""What is tried in turn until one is within the tolerance of its precision."""
+
+NOTES: dict[tuple[Precision, Attempt], tuple[str, ...]] = {
+    ("fp16", "usual"): (
         "Weights and most arithmetic are float16; layer norms, softmax, means and powers stay float32, as do inputs "
         "and outputs. A CPU has few float16 kernels: the runtime computes in float32 there, so that the file is "
         "half as large and no faster.",
     ),
-    "int8-weights": (
+    ("int8-weights", "usual"): (
         "Weights are int8 with a scale for each 16 numbers; the runtime gives each 16 numbers of an activation's "
         "row a scale of their own, so that a vector does not depend on its batch-mates.",
     ),
-    "int8-dynamic": (
+    ("int8-weights", "float_arithmetic"): (
+        "Weights are int8 with a scale for each 16 numbers, and become float32 when the model is loaded: with "
+        "arithmetic on int8 this model's vectors were too far from the original. The files are small, memory and "
+        "time are those of fp32.",
+    ),
+    ("int8-dynamic", "usual"): (
         "Vectors change with what else is in their batch: the scale of activations is that of the whole batch. The "
         "spec says so (batch_dependent), and indexing refuses it unless asked.",
     ),
@@ -43,7 +58,7 @@ _FLOAT32_OPS = (
 
 
 def write_precision(
-    source: Path, target: Path, precision: Precision, *, external_above: int
+    source: Path, target: Path, precision: Precision, *, attempt: Attempt = "usual", external_above: int
 ) -> tuple[Path, ...]:
     """Write an ONNX file of float32 in another precision.
 
@@ -51,6 +66,7 @@ def write_precision(
         source: the file, in a folder where more can be written.
         target: in another folder.
         precision: what to write.
+        attempt: how.
         external_above: the size in bytes above which weights lie in a file beside it.
 
     Returns:
@@ -61,7 +77,7 @@ def write_precision(
     """
     try:
         with _quiet():
-            model = _converted(source, precision, external_above)
+            model = _converted(source, precision, attempt, external_above)
     except OSError:
         raise
     except Exception as error:  # the tools raise many kinds
@@ -70,7 +86,7 @@ def write_precision(
     return save_proto(model, target, external_above=external_above)
 
 
-def _converted(source: Path, precision: Precision, external_above: int) -> Any:
+def _converted(source: Path, precision: Precision, attempt: Attempt, external_above: int) -> Any:
     if precision == "fp16":
         from onnxruntime.transformers.float16 import convert_float_to_float16
 
@@ -91,7 +107,7 @@ def _converted(source: Path, precision: Precision, external_above: int) -> Any:
         return load_proto(between)
     model = load_proto(source)
     if precision == "int8-weights":
-        quantize_weights(model)
+        quantize_weights(model, float_arithmetic=attempt == "float_arithmetic")
     return model
 
 
