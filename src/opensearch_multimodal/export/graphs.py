@@ -138,8 +138,8 @@ class Plan:
 class Architecture(Protocol):
     """One family of models: how to recognise it, and how to take a model of it apart.
 
-    A module of `architectures` has one as ``ARCHITECTURE``; it may be the module's only public name. Importing
-    the module must not import torch: `plan` does.
+    A module of `architectures` has one as ``ARCHITECTURE``. Importing the module must not import torch:
+    `plan` does.
 
     Attributes:
         name: for people, such as ``BERT family``.

@@ -2,9 +2,9 @@
 
 Each 16 numbers of a matrix's column have a scale. Matrices become ONNX Runtime's MatMulNBits
 (https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#commicrosoftmatmulnbits), which
-computes on int8 and therefore gives each 16 numbers of an activation's row a scale too; or, for models that this
-rounds too much, they are multiplied out once, when the model is loaded. Embedding tables are read as int8 rows
-with a scale each; convolutions are multiplied out.
+computes on int8 and therefore gives each 16 numbers of an activation's row a scale too; or, for models that
+this rounds too much, they are multiplied out once, when the model is loaded. Embedding tables are read as
+int8 rows with a scale each; convolutions are multiplied out.
 """
 
 from __future__ import annotations
@@ -129,7 +129,9 @@ class _Quantizer:
         width = len(numbers)
         whole = f"{name}_columns"
         self._nodes += [
-            helper.make_node("Cast", [self._add(f"{name}_int8", numbers)], [f"{name}_float"], to=TensorProto.FLOAT),
+            helper.make_node(
+                "Cast", [self._add(f"{name}_int8", numbers)], [f"{name}_float"], to=TensorProto.FLOAT
+            ),
             helper.make_node(
                 "Mul", [f"{name}_float", self._add(f"{name}_scales", scales)], [f"{name}_blocks"]
             ),

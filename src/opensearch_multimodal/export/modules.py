@@ -81,18 +81,24 @@ class Head:
 
     def __call__(self, states: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return the vectors (rows, d) for the states (tokens, hidden) of one text without padding."""
-        pooled = {
-            "cls": lambda: states[:1],
-            "mean": lambda: states.mean(axis=0, keepdims=True),
-            "last": lambda: states[-1:],
-            "max": lambda: states.max(axis=0, keepdims=True),
-            "none": lambda: states,
-        }[self.pooling or "none"]()
+        pooled = _pool(states, self.pooling)
         for layer in self.layers:
             pooled = layer(pooled)
         if self.normalize:
             pooled = pooled / np.maximum(np.linalg.norm(pooled, axis=-1, keepdims=True), 1e-12)
         return pooled
+
+
+def _pool(states: npt.NDArray[np.float32], pooling: PoolingMode | None) -> npt.NDArray[np.float32]:
+    if pooling == "cls":
+        return states[:1]
+    if pooling == "mean":
+        return states.mean(axis=0, keepdims=True)
+    if pooling == "last":
+        return states[-1:]
+    if pooling == "max":
+        return states.max(axis=0, keepdims=True)
+    return states
 
 
 def read_head(source: Source) -> Head:

@@ -29,22 +29,22 @@ ATTEMPTS: dict[Precision, tuple[Attempt, ...]] = {
 
 NOTES: dict[tuple[Precision, Attempt], tuple[str, ...]] = {
     ("fp16", "usual"): (
-        "Weights and most arithmetic are float16; layer norms, softmax, means and powers stay float32, as do inputs "
-        "and outputs. A CPU has few float16 kernels: the runtime computes in float32 there, so that the file is "
-        "half as large and no faster.",
+        "Weights and most arithmetic are float16; layer norms, softmax, means and powers stay float32, as do "
+        "inputs and outputs. A CPU has few float16 kernels: the runtime computes in float32 there, so that "
+        "the file is half as large and no faster.",
     ),
     ("int8-weights", "usual"): (
-        "Weights are int8 with a scale for each 16 numbers; the runtime gives each 16 numbers of an activation's "
-        "row a scale of their own, so that a vector does not depend on its batch-mates.",
+        "Weights are int8 with a scale for each 16 numbers; the runtime gives each 16 numbers of an "
+        "activation's row a scale of their own, so that a vector does not depend on its batch-mates.",
     ),
     ("int8-weights", "float_arithmetic"): (
-        "Weights are int8 with a scale for each 16 numbers, and become float32 when the model is loaded: with "
-        "arithmetic on int8 this model's vectors were too far from the original. The files are small, memory and "
-        "time are those of fp32.",
+        "Weights are int8 with a scale for each 16 numbers, and become float32 when the model is loaded: "
+        "with arithmetic on int8 this model's vectors were too far from the original. The files are small, "
+        "memory and time are those of fp32.",
     ),
     ("int8-dynamic", "usual"): (
-        "Vectors change with what else is in their batch: the scale of activations is that of the whole batch. The "
-        "spec says so (batch_dependent), and indexing refuses it unless asked.",
+        "Vectors change with what else is in their batch: the scale of activations is that of the whole "
+        "batch. The spec says so (batch_dependent), and indexing refuses it unless asked.",
     ),
 }
 """What is to be known of each precision, for the report."""

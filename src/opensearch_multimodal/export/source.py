@@ -1,4 +1,4 @@
-"""The folder that a model is exported from: where it is, what it says of itself, its weights and tokenizer."""
+"""The folder that a model is exported from: what it says of itself, its weights and its tokenizer."""
 
 from __future__ import annotations
 

@@ -33,13 +33,14 @@ def markdown(parity: Parity, *, name: str, facts: Mapping[str, str]) -> str:
     ranking = parity.ranking
     lines += [
         "",
-        f"Ranking by {ranking.score}, {ranking.queries} × {ranking.passages} generated inputs: scores differ by at "
-        f"most {ranking.max_difference:.2g}, Kendall's tau {ranking.kendall_tau:.4f}, {ranking.decided_kept:.2%} of "
-        f"the pairs that differ keep their order, {ranking.identical:.2%} of the rankings are the same.",
+        f"Ranking by {ranking.score}, {ranking.queries} × {ranking.passages} generated inputs: scores differ "
+        f"by at most {ranking.max_difference:.2g}, Kendall's tau {ranking.kendall_tau:.4f}, "
+        f"{ranking.decided_kept:.2%} of the pairs that differ keep their order, {ranking.identical:.2%} of "
+        "the rankings are the same.",
         "",
-        "Differences are of components of unit vectors (of logits as they are), alone and in batches; error / spread "
-        "is their root mean square by that of the vectors around their mean; padding is the largest change of a "
-        "component by batch-mates or more padding.",
+        "Differences are of components of unit vectors (of logits as they are), alone and in batches; error "
+        "/ spread is their root mean square by that of the vectors around their mean; padding is the largest "
+        "change of a component by batch-mates or more padding.",
         "",
         f"Required of {parity.precision}: {_limits(parity)}.",
     ]
@@ -62,7 +63,7 @@ def summary(parity: Parity) -> list[tuple[str, str]]:
     rows.append(
         (
             "ranking",
-            f"by {ranking.score}: tau {ranking.kendall_tau:.4f}, {ranking.decided_kept:.2%} of pairs in order",
+            f"by {ranking.score}: tau {ranking.kendall_tau:.4f}, {ranking.decided_kept:.2%} of pairs kept",
         )
     )
     return rows

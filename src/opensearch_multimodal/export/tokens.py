@@ -93,7 +93,7 @@ def read_tokenizer(folder: Path, rows: int) -> SourceTokenizer:
         )
     if library is not None and not _agree(made, library):
         raise InvalidInput(
-            f"tokenizer: no tokenizer.json gives the tokens that {type(library).__name__} of transformers gives"
+            f"tokenizer: no tokenizer.json gives the tokens that {type(library).__name__} gives"
         )
     if read_object(folder / "sentence_bert_config.json").get("do_lower_case") is True:
         inner = [made.normalizer] if made.normalizer is not None else []

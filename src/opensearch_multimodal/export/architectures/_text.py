@@ -161,8 +161,8 @@ class TextFamily:
         labels = model.config.num_labels
         if labels not in (1, 2):
             raise InvalidInput(
-                f"kind: the model of {source.folder} has {labels} labels, a reranker has 1, or 2 of which the "
-                "second means relevant"
+                f"kind: the model of {source.folder} has {labels} labels, a reranker has 1, or 2 of which "
+                "the second means relevant"
             )
         tokenizer = source.tokenizer(model.get_input_embeddings().weight.shape[0])
         limit = self._limit(source, options)
@@ -238,7 +238,7 @@ def _mrl(source: Source, options: ExportOptions, dimension: int) -> tuple[int, .
 
 
 def _colbert_projection(source: Source) -> npt.NDArray[np.float32] | None:
-    """Return the projection that a checkpoint of ColBERT's own code keeps beside the transformer's weights."""
+    """Return the projection that a checkpoint of ColBERT's own code keeps beside the transformer."""
     if "HF_ColBERT" not in (source.config.get("architectures") or ()):
         return None
     weight: npt.NDArray[np.float32] | None = source.tensor("linear.weight")
@@ -264,8 +264,8 @@ def _late_interaction(
         skipped = set(config.get("skiplist_words") or ())
         if skipped and skipped != set(string.punctuation):
             raise InvalidInput(
-                f"skiplist_words: {source.root} leaves out the vectors of words other than ASCII punctuation, "
-                "which a spec cannot say"
+                f"skiplist_words: {source.root} leaves out the vectors of words other than ASCII "
+                "punctuation, which a spec cannot say"
             )
         settings = {"skip_punctuation": bool(skipped)}
         lengths = config.get("query_length") or limit, config.get("document_length") or limit
