@@ -107,10 +107,12 @@ def export(model: str, name: str, out: Path | None, force: bool, **given: Any) -
         **{key: given[key] for key in (*_ONE, *_FACTS)},
     )
     _require_device(options.device)
-    with _interruptible(), _progress() as progress:
-        progress(f"finding {model}", 0, 0)
-        source = exporter.open_source(model, revision=given["revision"])
-        result = exporter.export_model(source, name, options, out=out, force=force, progress=progress)
+    with _interruptible():
+        source = exporter.open_source(
+            model, revision=given["revision"]
+        )  # the hub's client shows its progress
+        with _progress() as progress:
+            result = exporter.export_model(source, name, options, out=out, force=force, progress=progress)
     _show(result)
 
 

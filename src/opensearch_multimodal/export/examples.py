@@ -55,6 +55,10 @@ class TextExamples:
         self.tokenizer.no_truncation()
         return examples
 
+    def widen(self, example: Batch) -> Batch:
+        """Return a sequence with a few tokens of padding more, as many as the model can number."""
+        return {name: _padded(array, min(self.limit, array.shape[1] + 7)) for name, array in example.items()}
+
     def _example(self, rng: np.random.Generator, words: int, filling: tuple[int, int] | None) -> Batch:
         text = self._text(rng, words)
         encoding = (
@@ -90,7 +94,7 @@ def collate_text(examples: Sequence[Batch]) -> Batch:
 
 
 def widen_text(example: Batch) -> Batch:
-    """Return a sequence with a few tokens of padding more."""
+    """Return a sequence with a few tokens of padding more, for models that number as many as there are."""
     return {name: _padded(array, array.shape[1] + 7) for name, array in example.items()}
 
 

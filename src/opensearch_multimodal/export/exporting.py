@@ -27,7 +27,7 @@ from .source import Source
 from .specs import make_spec
 from .table import markdown
 
-__all__ = ["ExportResult", "Progress", "export_model"]
+__all__ = ["SPEC_FILE", "ExportResult", "Progress", "export_model"]
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is to do (0: unknown)."""

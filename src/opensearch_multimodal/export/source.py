@@ -170,21 +170,20 @@ def _fetched(identity: str, revision: str | None) -> tuple[Path, str, str]:
             "give the folder of a model"
         ) from None
     try:
-        files = huggingface_hub.list_repo_files(identity, revision=revision)
-        more = () if any(name.endswith(".safetensors") for name in files) else ("*.bin",)
-    except Exception:  # without network, its cache may have the model
-        more = ("*.bin",)
-    try:
-        folder = Path(
-            huggingface_hub.snapshot_download(identity, revision=revision, allow_patterns=[*_FROM_HUB, *more])
-        )
+        folder = _snapshot(huggingface_hub, identity, revision, _FROM_HUB)
+        if not any(folder.glob("*.safetensors")):
+            folder = _snapshot(huggingface_hub, identity, revision, (*_FROM_HUB, "*.bin"))
     except Exception as error:  # its exceptions and those of its HTTP client have no common base but this
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:120]}"
         raise EnvironmentProblem(
             f"{identity} cannot be fetched from the model hub and is not in its cache ({reason}): fetch it "
             "elsewhere, and give its folder"
         ) from None
     return folder, f"https://huggingface.co/{identity}", folder.name
+
+
+def _snapshot(hub: Any, identity: str, revision: str | None, patterns: tuple[str, ...]) -> Path:
+    return Path(hub.snapshot_download(identity, revision=revision, allow_patterns=list(patterns)))
 
 
 def _licence(root: Path, known: str) -> str:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ...errors import InvalidInput
 from ...models import Kind
 from ...models.hints import max_tokens_hint, mrl_hint, prefix_hints
-from ..examples import TextExamples, collate_text, widen_text
+from ..examples import TextExamples, collate_text
 from ..graphs import Batch, ExportOptions, Graph, Plan
 from ..modules import Dense, Head, PoolingMode, read_head
 
@@ -104,7 +104,7 @@ class TextFamily:
             output_axes=("n", dimension) if single else ("n", "t", dimension),
             example=examples,
             collate=collate_text,
-            widen=widen_text,
+            widen=examples.widen,
             reference=_encoder_reference(model, head, options.device),
         )
         return Plan(
@@ -171,6 +171,7 @@ class TextFamily:
             and "token_type_ids" in inspect.signature(model.forward).parameters
         )
         names = ("input_ids", "attention_mask", *(("token_type_ids",) if typed else ()))
+        examples = TextExamples(tokenizer.tokenizer, limit, pairs=True, names=names)
         graph = Graph(
             tower="text",
             file="text.onnx",
@@ -178,9 +179,9 @@ class TextFamily:
             inputs=dict.fromkeys(names, _AXES),
             output="logits",
             output_axes=("n", labels),
-            example=TextExamples(tokenizer.tokenizer, limit, pairs=True, names=names),
+            example=examples,
             collate=collate_text,
-            widen=widen_text,
+            widen=examples.widen,
             reference=_pair_reference(model, options.device),
         )
         text = {
