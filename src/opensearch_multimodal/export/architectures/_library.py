@@ -1,0 +1,258 @@
+"""What the architectures of images and texts share: models, processors and tokenizers of transformers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...errors import InvalidInput
+from ..graphs import Batch
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = [
+    "image_processor",
+    "image_settings",
+    "load_tokenizer",
+    "load_whole",
+    "pad_texts",
+    "plain_ids",
+    "random_sequences",
+    "run",
+    "same_tokens",
+    "stack",
+    "tokenizer_json",
+    "tower",
+    "widen_texts",
+]
+
+_SAMPLE = (
+    "The pump draws cold water from the lower tank (see p. 12).",
+    "Wie öffnet man das Ventil? ½ Drehung nach links!",
+    "弁の開け方 – 左へ半回転、ランプが消えるまで待つ。",
+    "  Facture n° 2024-0117 :\tà payer sous 30 jours  ",
+    "كيف يفتح الصمام؟ ÉCOLE İSTANBUL straße",
+    "हिन्दी भाषा 😀 ﬁne ＦＵＬＬ width",
+)
+"""Texts on which two tokenizers have to agree."""
+
+_FILTERS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
+"""Pillow's number of a filter → its name in a spec."""
+
+
+def load_whole(model_class: Any, folder: Path, **options: Any) -> Any:
+    """Return a model in evaluation mode, float32.
+
+    Args:
+        model_class: of transformers.
+        folder: holds its configuration and weights.
+        options: further arguments of ``from_pretrained``.
+
+    Raises:
+        InvalidInput: weights are missing or have another shape.
+    """
+    import torch
+
+    try:
+        model, report = model_class.from_pretrained(
+            folder, dtype=torch.float32, local_files_only=True, output_loading_info=True, **options
+        )
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InvalidInput(f"{folder}: {_line(error)}") from None
+    missing = sorted({str(name) for key in ("missing_keys", "mismatched_keys") for name in report[key]})
+    if missing:
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        raise InvalidInput(
+            f"{folder}: its weights lack {', '.join(missing[:3])}{more}, or have them in another shape"
+        )
+    return model.eval()
+
+
+def tower(model: torch.nn.Module, forward: Callable[..., Any]) -> torch.nn.Module:
+    """Return a module that calls ``forward(model, *inputs)``."""
+    import torch
+
+    class Tower(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, *inputs: Any) -> Any:
+            return forward(self.model, *inputs)
+
+    return Tower().eval()
+
+
+def run(function: Callable[..., Any], **inputs: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Return what a function of tensors gives for arrays, without gradients."""
+    import torch
+
+    with torch.inference_mode():
+        result = function(**{name: torch.from_numpy(value.copy()) for name, value in inputs.items()})
+        return np.asarray(result.float().numpy(), dtype=np.float32)
+
+
+def image_processor(folder: Path) -> Any:
+    """Return the library's image processor, on Pillow.
+
+    Raises:
+        InvalidInput: the folder has none, or a broken one.
+    """
+    from transformers import AutoImageProcessor
+
+    try:
+        return AutoImageProcessor.from_pretrained(folder, backend="pil", local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise InvalidInput(f"{folder}: its image processor cannot be loaded: {_line(error)}") from None
+
+
+def image_settings(processor: Any, side: tuple[int, int] | None = None) -> dict[str, Any]:
+    """Return the settings of an image tower that an image processor of the CLIP and SigLIP kind stands for.
+
+    Args:
+        processor: from `image_processor`.
+        side: (height, width) that the model reads; None for a processor without a fixed size.
+
+    Raises:
+        InvalidInput: it does what a spec cannot say, or gives images of another size.
+    """
+    resample = int(processor.resample)
+    if resample not in _FILTERS:
+        raise InvalidInput(
+            f"image processor: resample {resample} is not supported, only {', '.join(_FILTERS.values())}"
+        )
+    settings: dict[str, Any] = {
+        "resample": _FILTERS[resample],
+        "rescale": float(processor.rescale_factor) if processor.do_rescale else 1.0,
+        "mean": tuple(map(float, processor.image_mean)) if processor.do_normalize else (0.0, 0.0, 0.0),
+        "std": tuple(map(float, processor.image_std)) if processor.do_normalize else (1.0, 1.0, 1.0),
+    }
+    if side is not None:
+        settings |= _resize_settings(processor)
+        if settings["size"] != side:
+            raise InvalidInput(
+                f"image processor: it gives images of (height, width) {settings['size']}, the model's "
+                f"configuration says {side}"
+            )
+    return settings
+
+
+def _resize_settings(processor: Any) -> dict[str, Any]:
+    size = {key: value for key, value in dict(processor.size or {}).items() if value}
+    crop = dict(processor.crop_size or {}) if getattr(processor, "do_center_crop", False) else {}
+    cropped = (crop.get("height"), crop.get("width")) if crop else None
+    if processor.do_resize and set(size) == {"height", "width"} and cropped in (
+        None,
+        (size["height"], size["width"]),
+    ):
+        return {"size": (size["height"], size["width"]), "resize": "stretch"}
+    if processor.do_resize and set(size) == {"shortest_edge"} and cropped and all(cropped):
+        settings: dict[str, Any] = {"size": cropped, "resize": "crop"}
+        if size["shortest_edge"] != max(cropped):
+            settings["shortest_edge"] = size["shortest_edge"]
+        return settings
+    raise InvalidInput(
+        f"image processor: do_resize {processor.do_resize}, size {size}, crop {crop or None} is not supported, "
+        "only height and width, or shortest_edge with a crop of the centre"
+    )
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """Return the library's tokenizer.
+
+    Raises:
+        InvalidInput: the folder has none, or a broken one.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # transformers, tokenizers and sentencepiece raise all sorts
+        raise InvalidInput(f"{folder}: its tokenizer cannot be loaded: {_line(error)}") from None
+
+
+def tokenizer_json(tokenizer: Any) -> bytes:
+    """Return the ``tokenizer.json`` that does what the library's tokenizer does, without padding and cutting.
+
+    The library may build another tokenizer than the folder's ``tokenizer.json`` is, such as one that lowers
+    the case, so it is what the library holds that counts.
+    """
+    content = json.loads(tokenizer.backend_tokenizer.to_str())
+    content["padding"] = content["truncation"] = None
+    return json.dumps(content, ensure_ascii=False).encode()
+
+
+def same_tokens(tokenizer: Any, content: bytes) -> bool:
+    """Return whether a ``tokenizer.json`` and the library's tokenizer agree on a multilingual sample."""
+    from tokenizers import Tokenizer
+
+    ours = Tokenizer.from_buffer(content)
+    ours.no_padding()
+    ours.no_truncation()
+    return all(ours.encode(text).ids == list(tokenizer(text)["input_ids"]) for text in _SAMPLE)
+
+
+def plain_ids(tokenizer: Any, vocabulary: int) -> npt.NDArray[np.int64]:
+    """Return the ids below ``vocabulary`` that are no special or added token's."""
+    special = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
+    return np.array([i for i in range(min(vocabulary, len(tokenizer))) if i not in special], dtype=np.int64)
+
+
+def random_sequences(
+    rng: np.random.Generator, lengths: Iterable[int], ids: npt.NDArray[np.int64], around: Sequence[list[int]]
+) -> list[Batch]:
+    """Return token sequences, each a batch of one.
+
+    Args:
+        rng: where chance comes from.
+        lengths: of each sequence, what lies around included.
+        ids: the tokens to draw from.
+        around: what each sequence begins and ends with.
+    """
+    lead, tail = around
+    batches = []
+    for length in lengths:
+        body = rng.choice(ids, max(1, length - len(lead) - len(tail)))
+        sequence = np.concatenate([lead, body, tail]).astype(np.int64)[None, :]
+        batches.append({"input_ids": sequence, "attention_mask": np.ones_like(sequence)})
+    return batches
+
+
+def pad_texts(batches: Sequence[Batch], to: int = 0) -> Batch:
+    """Return ``input_ids`` and ``attention_mask`` in one batch, padded at the right with zeros.
+
+    Args:
+        batches: each of one or more rows.
+        to: pad to at least so many tokens.
+    """
+    longest = max(to, *(batch["input_ids"].shape[1] for batch in batches))
+    return {
+        name: np.concatenate(
+            [np.pad(batch[name], ((0, 0), (0, longest - batch[name].shape[1]))) for batch in batches]
+        )
+        for name in ("input_ids", "attention_mask")
+    }
+
+
+def widen_texts(limit: int) -> Callable[[Batch], Batch]:
+    """Return a function that pads one batch by some tokens, as far as a model of ``limit`` tokens takes."""
+
+    def widen(batch: Batch) -> Batch:
+        return {**batch, **pad_texts([batch], min(limit, batch["input_ids"].shape[1] + 7))}
+
+    return widen
+
+
+def stack(batches: Sequence[Batch]) -> Batch:
+    """Return inputs without padding in one batch."""
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,127 @@
+"""CLIP: a causal text tower that is read at the end-of-text token, and a ViT, each with a projection."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ...errors import InvalidInput
+from ...models import Kind
+from ..graphs import Batch, ExportOptions, Graph, Plan
+from . import _library as library
+
+if TYPE_CHECKING:
+    from ..source import Source
+
+__all__ = ["ARCHITECTURE", "Clip"]
+
+
+class Clip:
+    """CLIP (Radford and others, 2021, arXiv:2103.00020), as transformers' ``CLIPModel``."""
+
+    name = "CLIP"
+    model_types: ClassVar[frozenset[str]] = frozenset({"clip"})
+    kinds: ClassVar[tuple[Kind, ...]] = ("dense",)
+
+    def plan(self, source: Source, options: ExportOptions) -> Plan:
+        """Take a CLIP apart in its two towers; see `Architecture.plan`."""
+        from transformers import CLIPModel
+
+        model = library.load_whole(CLIPModel, source.folder)
+        tokenizer = library.load_tokenizer(source.folder)
+        config = model.config
+        limit = min(options.max_tokens or 512, config.text_config.max_position_embeddings)
+        side = (config.vision_config.image_size,) * 2
+        return Plan(
+            kind=options.kind,
+            dimension=config.projection_dim,
+            graphs=(_text_graph(model, tokenizer, limit), _image_graph(model, side)),
+            text={
+                "tokenizer": "tokenizer.json",
+                "pooling": "none",
+                "query_prefix": options.query_prefix or "",
+                "passage_prefix": options.passage_prefix or "",
+                "max_query_tokens": limit,
+                "max_passage_tokens": limit,
+                "long_input": "truncate",
+            },
+            image={
+                "pooling": "none",
+                **library.image_settings(library.image_processor(source.folder), side),
+            },
+            files={"tokenizer.json": library.tokenizer_json(tokenizer)},
+        )
+
+
+def _text_graph(model: Any, tokenizer: Any, limit: int) -> Graph:
+    vocabulary = model.config.text_config.vocab_size
+    end = model.config.text_config.eos_token_id
+    example = tokenizer("a")["input_ids"]
+    # A configuration that says 2 is older than this setting: then the highest id is where the text ends.
+    if end not in (example[-1], 2) or (end == 2 and example[-1] < max(example)):
+        raise InvalidInput(
+            f"tokenizer: a text ends in token {example[-1]}, the model's configuration says {end}: it is not "
+            "the model's tokenizer"
+        )
+    ids = library.plain_ids(tokenizer, vocabulary)
+    ids = ids[ids < example[-1]] if end == 2 else ids[ids != end]
+
+    def examples(rng: np.random.Generator, count: int) -> list[Batch]:
+        lengths = rng.integers(3, limit + 1, count)
+        return library.random_sequences(rng, lengths, ids, (example[:1], example[-1:]))
+
+    def reference(batch: Batch) -> npt.NDArray[np.float32]:
+        return library.run(
+            lambda **inputs: model.get_text_features(**inputs).pooler_output,
+            input_ids=batch["input_ids"],
+            attention_mask=batch["attention_mask"],
+        )
+
+    return Graph(
+        tower="text",
+        file="text.onnx",
+        module=library.tower(
+            model,
+            lambda clip, input_ids, attention_mask: clip.get_text_features(
+                input_ids=input_ids, attention_mask=attention_mask
+            ).pooler_output,
+        ),
+        inputs={"input_ids": ("n", "t"), "attention_mask": ("n", "t")},
+        output="embedding",
+        output_axes=("n", model.config.projection_dim),
+        example=examples,
+        collate=library.pad_texts,
+        reference=reference,
+        widen=library.widen_texts(limit),
+    )
+
+
+def _image_graph(model: Any, side: tuple[int, int]) -> Graph:
+    def examples(rng: np.random.Generator, count: int) -> list[Batch]:
+        return [
+            {"pixel_values": rng.standard_normal((1, 3, *side), dtype=np.float32)} for _ in range(count)
+        ]
+
+    def reference(batch: Batch) -> npt.NDArray[np.float32]:
+        return library.run(
+            lambda pixel_values: model.get_image_features(pixel_values=pixel_values).pooler_output, **batch
+        )
+
+    return Graph(
+        tower="image",
+        file="image.onnx",
+        module=library.tower(
+            model, lambda clip, pixel_values: clip.get_image_features(pixel_values=pixel_values).pooler_output
+        ),
+        inputs={"pixel_values": ("n", 3, *side)},
+        output="embedding",
+        output_axes=("n", model.config.projection_dim),
+        example=examples,
+        collate=library.stack,
+        reference=reference,
+    )
+
+
+ARCHITECTURE = Clip()
