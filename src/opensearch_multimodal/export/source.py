@@ -95,6 +95,10 @@ def open_source(given: str, *, revision: str | None = None) -> Source:
     path = Path(given).expanduser()
     if path.is_dir():
         return _described(path.resolve(), "", revision or "")
+    from .packages import find_packaged
+
+    if packaged := find_packaged(given):
+        return packaged
     if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.]*", given) and (found := _package(given)):
         return _described(*found)
     if re.fullmatch(r"[\w.-]+/[\w.-]+", given) and not path.parent.is_dir():

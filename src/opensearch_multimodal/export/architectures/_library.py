@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ...errors import InvalidInput
 from ..graphs import Batch
+from ..tokens import SAMPLE
 
 if TYPE_CHECKING:
     import torch
@@ -20,7 +21,6 @@ __all__ = [
     "image_processor",
     "image_settings",
     "load_tokenizer",
-    "load_whole",
     "pad_texts",
     "plain_ids",
     "random_sequences",
@@ -32,46 +32,8 @@ __all__ = [
     "widen_texts",
 ]
 
-_SAMPLE = (
-    "The pump draws cold water from the lower tank (see p. 12).",
-    "Wie öffnet man das Ventil? ½ Drehung nach links!",
-    "弁の開け方 – 左へ半回転、ランプが消えるまで待つ。",
-    "  Facture n° 2024-0117 :\tà payer sous 30 jours  ",
-    "كيف يفتح الصمام؟ ÉCOLE İSTANBUL straße",
-    "हिन्दी भाषा 😀 ﬁne ＦＵＬＬ width",
-)
-"""Texts on which two tokenizers have to agree."""
-
 _FILTERS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
 """Pillow's number of a filter → its name in a spec."""
-
-
-def load_whole(model_class: Any, folder: Path, **options: Any) -> Any:
-    """Return a model in evaluation mode, float32.
-
-    Args:
-        model_class: of transformers.
-        folder: holds its configuration and weights.
-        options: further arguments of ``from_pretrained``.
-
-    Raises:
-        InvalidInput: weights are missing or have another shape.
-    """
-    import torch
-
-    try:
-        model, report = model_class.from_pretrained(
-            folder, dtype=torch.float32, local_files_only=True, output_loading_info=True, **options
-        )
-    except (OSError, RuntimeError, ValueError) as error:
-        raise InvalidInput(f"{folder}: {_line(error)}") from None
-    missing = sorted({str(name) for key in ("missing_keys", "mismatched_keys") for name in report[key]})
-    if missing:
-        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-        raise InvalidInput(
-            f"{folder}: its weights lack {', '.join(missing[:3])}{more}, or have them in another shape"
-        )
-    return model.eval()
 
 
 def tower(model: torch.nn.Module, forward: Callable[..., Any]) -> torch.nn.Module:
@@ -195,13 +157,29 @@ def same_tokens(tokenizer: Any, content: bytes) -> bool:
     ours = Tokenizer.from_buffer(content)
     ours.no_padding()
     ours.no_truncation()
-    return all(ours.encode(text).ids == list(tokenizer(text)["input_ids"]) for text in _SAMPLE)
+    return all(ours.encode(text).ids == list(tokenizer(text)["input_ids"]) for text in SAMPLE)
 
 
-def plain_ids(tokenizer: Any, vocabulary: int) -> npt.NDArray[np.int64]:
-    """Return the ids below ``vocabulary`` that are no special or added token's."""
-    special = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
-    return np.array([i for i in range(min(vocabulary, len(tokenizer))) if i not in special], dtype=np.int64)
+def plain_ids(content: bytes, vocabulary: int) -> npt.NDArray[np.int64]:
+    """Return the ids of a ``tokenizer.json`` that are no special or added token's.
+
+    Args:
+        content: of the file.
+        vocabulary: the rows of the model's embedding.
+
+    Raises:
+        InvalidInput: it has more tokens than that.
+    """
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_buffer(content)
+    ids = set(tokenizer.get_vocab(with_added_tokens=True).values())
+    if max(ids) >= vocabulary:
+        raise InvalidInput(
+            f"tokenizer: it numbers its {len(ids)} tokens up to {max(ids)}, the model's embedding has "
+            f"{vocabulary} rows: it is another model's tokenizer"
+        )
+    return np.array(sorted(ids - set(tokenizer.get_added_tokens_decoder())), dtype=np.int64)
 
 
 def random_sequences(

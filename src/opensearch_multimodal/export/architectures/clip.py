@@ -14,6 +14,7 @@ from . import _library as library
 
 if TYPE_CHECKING:
     from ..source import Source
+    from ..tokens import SourceTokenizer
 
 __all__ = ["ARCHITECTURE", "Clip"]
 
@@ -29,9 +30,9 @@ class Clip:
         """Take a CLIP apart in its two towers; see `Architecture.plan`."""
         from transformers import CLIPModel
 
-        model = library.load_whole(CLIPModel, source.folder)
-        tokenizer = library.load_tokenizer(source.folder)
+        model = source.model(CLIPModel.from_pretrained)
         config = model.config
+        tokenizer = source.tokenizer(config.text_config.vocab_size)
         limit = min(options.max_tokens or 512, config.text_config.max_position_embeddings)
         side = (config.vision_config.image_size,) * 2
         return Plan(
@@ -51,21 +52,21 @@ class Clip:
                 "pooling": "none",
                 **library.image_settings(library.image_processor(source.folder), side),
             },
-            files={"tokenizer.json": library.tokenizer_json(tokenizer)},
+            files={"tokenizer.json": tokenizer.content},
+            notes=tokenizer.notes,
         )
 
 
-def _text_graph(model: Any, tokenizer: Any, limit: int) -> Graph:
-    vocabulary = model.config.text_config.vocab_size
+def _text_graph(model: Any, tokenizer: SourceTokenizer, limit: int) -> Graph:
     end = model.config.text_config.eos_token_id
-    example = tokenizer("a")["input_ids"]
+    example = tokenizer.tokenizer.encode("a").ids
     # A configuration that says 2 is older than this setting: then the highest id is where the text ends.
     if end not in (example[-1], 2) or (end == 2 and example[-1] < max(example)):
         raise InvalidInput(
             f"tokenizer: a text ends in token {example[-1]}, the model's configuration says {end}: it is not "
             "the model's tokenizer"
         )
-    ids = library.plain_ids(tokenizer, vocabulary)
+    ids = library.plain_ids(tokenizer.content, model.config.text_config.vocab_size)
     ids = ids[ids < example[-1]] if end == 2 else ids[ids != end]
 
     def examples(rng: np.random.Generator, count: int) -> list[Batch]:

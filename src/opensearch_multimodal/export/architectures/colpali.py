@@ -42,13 +42,15 @@ class ColPali:
         model = _load(source)
         processor = _processor(source, model)
         tokenizer, config = processor.tokenizer, model.config.vlm_config
+        content = library.tokenizer_json(tokenizer)
+        ids = library.plain_ids(content, config.text_config.vocab_size)
         side = (config.vision_config.image_size,) * 2
         prefix = processor.query_prefix if options.query_prefix is None else options.query_prefix
         limit = min(options.max_tokens or _MOST_QUERY_TOKENS, config.text_config.max_position_embeddings)
         return Plan(
             kind=options.kind,
             dimension=model.config.embedding_dim,
-            graphs=(_text_graph(model, processor, limit), _image_graph(model, processor, side)),
+            graphs=(_text_graph(model, processor, ids, limit), _image_graph(model, processor, ids, side)),
             text={
                 "tokenizer": "tokenizer.json",
                 "pooling": "none",
@@ -69,7 +71,8 @@ class ColPali:
                     "add_special_tokens": False,
                 },
             },
-            files={"tokenizer.json": library.tokenizer_json(tokenizer)},
+            files={"tokenizer.json": content},
+            inputs=("image",),
         )
 
 
@@ -78,7 +81,7 @@ def _load(source: Source) -> Any:
     from transformers import ColPaliConfig, ColPaliForRetrieval
 
     if source.config.get("model_type") == "colpali":
-        return library.load_whole(ColPaliForRetrieval, source.folder)
+        return source.model(ColPaliForRetrieval.from_pretrained)
     projection = source.tensor("custom_text_proj.weight")
     if projection is None:
         raise InvalidInput(
@@ -86,8 +89,8 @@ def _load(source: Source) -> Any:
             "to search by; an adapter is merged into its model before it is exported"
         )
     config = ColPaliConfig(vlm_config=source.config, embedding_dim=len(projection))
-    return library.load_whole(
-        ColPaliForRetrieval, source.folder, config=config, key_mapping=dict(_ENGINE_NAMES)
+    return source.model(
+        ColPaliForRetrieval.from_pretrained, config=config, key_mapping=dict(_ENGINE_NAMES)
     )
 
 
@@ -119,9 +122,8 @@ def _prompt(processor: Any) -> str:
     return f"{processor.tokenizer.bos_token}{processor.visual_prompt_prefix}\n"
 
 
-def _text_graph(model: Any, processor: Any, limit: int) -> Graph:
+def _text_graph(model: Any, processor: Any, ids: npt.NDArray[np.int64], limit: int) -> Graph:
     tokenizer = processor.tokenizer
-    ids = library.plain_ids(tokenizer, model.config.vlm_config.text_config.vocab_size)
     tail = tokenizer(f"{processor.query_augmentation_token * 10}\n", add_special_tokens=False)["input_ids"]
 
     def examples(rng: np.random.Generator, count: int) -> list[Batch]:
@@ -154,8 +156,9 @@ def _text_graph(model: Any, processor: Any, limit: int) -> Graph:
     )
 
 
-def _image_graph(model: Any, processor: Any, side: tuple[int, int]) -> Graph:
-    ids = library.plain_ids(processor.tokenizer, model.config.vlm_config.text_config.vocab_size)
+def _image_graph(
+    model: Any, processor: Any, ids: npt.NDArray[np.int64], side: tuple[int, int]
+) -> Graph:
     patches = [processor.image_token_id] * processor.image_seq_length
     lead = [*patches, processor.tokenizer.bos_token_id]
     prompt = processor.tokenizer(_prompt(processor), add_special_tokens=False)["input_ids"]

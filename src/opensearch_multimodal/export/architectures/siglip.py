@@ -42,13 +42,13 @@ class Siglip:
         """Take a SigLIP apart in its two towers; see `Architecture.plan`."""
         from transformers import SiglipModel
 
-        model = library.load_whole(SiglipModel, source.folder)
+        model = source.model(SiglipModel.from_pretrained)
         tokenizer, content = text_tokenizer(source.folder)
         config = model.config.vision_config
         if not getattr(config, "vision_use_head", True):
             raise InvalidInput(f"{source.folder}: its image tower has no pooling head, so it gives no vector")
         side = (config.image_size,) * 2
-        text, settings, notes = text_parts(model, tokenizer, options)
+        text, settings, notes = text_parts(model, tokenizer, content, options)
         return Plan(
             kind=options.kind,
             dimension=config.hidden_size,
@@ -88,7 +88,7 @@ def text_tokenizer(folder: Path) -> tuple[Any, bytes]:
 
 
 def text_parts(
-    model: Any, tokenizer: Any, options: ExportOptions
+    model: Any, tokenizer: Any, content: bytes, options: ExportOptions
 ) -> tuple[Graph, dict[str, Any], tuple[str, ...]]:
     """Return the graph of the text tower, the settings of the spec, and notes for the report.
 
@@ -108,16 +108,18 @@ def text_parts(
         "max_passage_tokens": limit,
         "long_input": "truncate",
     }
-    graph = _text_graph(model, tokenizer, length, limit, masked=masked)
+    ids = library.plain_ids(content, config.vocab_size)
+    graph = _text_graph(model, tokenizer, ids, length, limit, masked=masked)
     return graph, settings, (_MASK_NOTE,) if masked else ()
 
 
-def _text_graph(model: Any, tokenizer: Any, length: int, limit: int, *, masked: bool) -> Graph:
+def _text_graph(
+    model: Any, tokenizer: Any, ids: npt.NDArray[np.int64], length: int, limit: int, *, masked: bool
+) -> Graph:
     left, padding = tokenizer.padding_side == "left", tokenizer.pad_token_id
     plain, empty = tokenizer("a")["input_ids"], tokenizer("")["input_ids"]
     tail = plain[-1:] if empty else []
     lead = empty[: len(empty) - len(tail)]
-    ids = library.plain_ids(tokenizer, model.config.text_config.vocab_size)
 
     def fill_up(tower: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         import torch

@@ -33,7 +33,7 @@ class Siglip2NaFlex:
         """Take a SigLIP2 apart in its two towers; see `Architecture.plan`."""
         from transformers import Siglip2Model
 
-        model = library.load_whole(Siglip2Model, source.folder)
+        model = source.model(Siglip2Model.from_pretrained)
         tokenizer, content = text_tokenizer(source.folder)
         config = model.config.vision_config
         if not getattr(config, "vision_use_head", True):
@@ -44,7 +44,7 @@ class Siglip2NaFlex:
                 f"image processor: patch_size {processor.patch_size}, the model's configuration says "
                 f"{config.patch_size}"
             )
-        text, settings, notes = text_parts(model, tokenizer, options)
+        text, settings, notes = text_parts(model, tokenizer, content, options)
         return Plan(
             kind=options.kind,
             dimension=config.hidden_size,
