@@ -1,20 +1,20 @@
-"""What the tests of the export share. They run in an environment of their own: make test-export."""
+"""What the export needs: without torch and transformers, nothing of this folder is collected."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from importlib.util import find_spec
 
 import pytest
-import torch
-from transformers.utils import logging
 
-torch.set_num_threads(1)
-logging.set_verbosity_error()
-logging.disable_progress_bar()
+collect_ignore_glob = (
+    [] if all(find_spec(name) for name in ("torch", "transformers", "onnxscript")) else ["test_*.py"]
+)
 
 
 @pytest.fixture(autouse=True)
-def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty $OSMM_HOME, and no model hub."""
-    monkeypatch.setenv("OSMM_HOME", str(tmp_path / "home"))
+def _quiet_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()

@@ -18,9 +18,7 @@ def sessions(plan: Plan, folder: Path) -> dict[str, tuple[Graph, onnxruntime.Inf
     made = {}
     for graph in plan.graphs:
         convert(graph, folder / graph.file)
-        session = onnxruntime.InferenceSession(
-            str(folder / graph.file), providers=["CPUExecutionProvider"]
-        )
+        session = onnxruntime.InferenceSession(str(folder / graph.file), providers=["CPUExecutionProvider"])
         made[graph.tower] = (graph, session)
     return made
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
@@ -23,6 +22,7 @@ def make(
     dimension: int = 24,
     heads: int = 4,
     legacy_end: bool = False,
+    shortest_edge: int | None = None,
     seed: int = 0,
 ) -> Path:
     """Write model, tokenizer and image processor into ``folder`` and return it.
@@ -37,6 +37,7 @@ def make(
         dimension: of the vectors.
         heads: of each attention.
         legacy_end: say that token 2 ends a text, as the configurations of the first checkpoints do.
+        shortest_edge: to which images are scaled before their centre is cut out; ``side`` by default.
         seed: of the weights.
     """
     tokenizer = CLIPTokenizer(vocab=vocabulary(), merges=MERGES, model_max_length=77)
@@ -63,12 +64,16 @@ def make(
     )
     torch.manual_seed(seed)
     model = CLIPModel(config).eval()
-    images = CLIPImageProcessorPil(
-        size={"shortest_edge": side}, crop_size={"height": side, "width": side}
-    )
     model.save_pretrained(folder)
-    CLIPProcessor(images, tokenizer).save_pretrained(folder)
+    CLIPProcessor(image_processor(side, shortest_edge), tokenizer).save_pretrained(folder)
     return folder
+
+
+def image_processor(side: int, shortest_edge: int | None = None) -> CLIPImageProcessorPil:
+    """Return the processor of images of ``side`` by ``side`` pixels."""
+    return CLIPImageProcessorPil(
+        size={"shortest_edge": shortest_edge or side}, crop_size={"height": side, "width": side}
+    )
 
 
 def vocabulary() -> dict[str, int]:
@@ -76,8 +81,3 @@ def vocabulary() -> dict[str, int]:
     letters = sorted(ByteLevel.alphabet())
     pieces = [*letters, *(f"{letter}</w>" for letter in letters), *("".join(pair) for pair in MERGES)]
     return {piece: i for i, piece in enumerate([*pieces, "<|startoftext|>", "<|endoftext|>"])}
-
-
-def configuration(folder: Path) -> dict:
-    """Return what the model's ``config.json`` says."""
-    return json.loads((folder / "config.json").read_text())

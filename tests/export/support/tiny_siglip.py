@@ -30,7 +30,9 @@ TEXTS = (
 )
 
 
-def make(folder: Path, *, second: bool = False, masked: bool = False, left: bool = False, **sizes: int) -> Path:
+def make(
+    folder: Path, *, second: bool = False, masked: bool = False, left: bool = False, **sizes: int
+) -> Path:
     """Write SigLIP, or with ``second`` SigLIP2 of fixed resolution, into ``folder`` and return it.
 
     Args:

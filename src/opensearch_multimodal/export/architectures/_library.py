@@ -106,22 +106,23 @@ def image_settings(processor: Any, side: tuple[int, int] | None = None) -> dict[
 
 
 def _resize_settings(processor: Any) -> dict[str, Any]:
-    size = {key: value for key, value in dict(processor.size or {}).items() if value}
-    crop = dict(processor.crop_size or {}) if getattr(processor, "do_center_crop", False) else {}
-    cropped = (crop.get("height"), crop.get("width")) if crop else None
-    if processor.do_resize and set(size) == {"height", "width"} and cropped in (
-        None,
-        (size["height"], size["width"]),
-    ):
-        return {"size": (size["height"], size["width"]), "resize": "stretch"}
-    if processor.do_resize and set(size) == {"shortest_edge"} and cropped and all(cropped):
-        settings: dict[str, Any] = {"size": cropped, "resize": "crop"}
-        if size["shortest_edge"] != max(cropped):
+    size: dict[str, int] = {key: value for key, value in dict(processor.size or {}).items() if value}
+    crop: dict[str, int] = (
+        dict(processor.crop_size or {}) if getattr(processor, "do_center_crop", False) else {}
+    )
+    cut = (crop.get("height", 0), crop.get("width", 0))
+    if processor.do_resize and set(size) == {"height", "width"}:
+        wanted = (size["height"], size["width"])
+        if not crop or cut == wanted:
+            return {"size": wanted, "resize": "stretch"}
+    if processor.do_resize and set(size) == {"shortest_edge"} and all(cut):
+        settings: dict[str, Any] = {"size": cut, "resize": "crop"}
+        if {size["shortest_edge"]} != set(cut):
             settings["shortest_edge"] = size["shortest_edge"]
         return settings
     raise InvalidInput(
-        f"image processor: do_resize {processor.do_resize}, size {size}, crop {crop or None} is not supported, "
-        "only height and width, or shortest_edge with a crop of the centre"
+        f"image processor: do_resize {processor.do_resize}, size {size}, crop {crop or None} is not "
+        "supported, only height and width, or shortest_edge with a crop of the centre"
     )
 
 

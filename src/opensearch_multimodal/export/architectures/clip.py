@@ -85,9 +85,9 @@ def _text_graph(model: Any, tokenizer: SourceTokenizer, limit: int) -> Graph:
         file="text.onnx",
         module=library.tower(
             model,
-            lambda clip, input_ids, attention_mask: clip.get_text_features(
-                input_ids=input_ids, attention_mask=attention_mask
-            ).pooler_output,
+            lambda clip, input_ids, attention_mask: (
+                clip.get_text_features(input_ids=input_ids, attention_mask=attention_mask).pooler_output
+            ),
         ),
         inputs={"input_ids": ("n", "t"), "attention_mask": ("n", "t")},
         output="embedding",
@@ -101,9 +101,7 @@ def _text_graph(model: Any, tokenizer: SourceTokenizer, limit: int) -> Graph:
 
 def _image_graph(model: Any, side: tuple[int, int]) -> Graph:
     def examples(rng: np.random.Generator, count: int) -> list[Batch]:
-        return [
-            {"pixel_values": rng.standard_normal((1, 3, *side), dtype=np.float32)} for _ in range(count)
-        ]
+        return [{"pixel_values": rng.standard_normal((1, 3, *side), dtype=np.float32)} for _ in range(count)]
 
     def reference(batch: Batch) -> npt.NDArray[np.float32]:
         return library.run(

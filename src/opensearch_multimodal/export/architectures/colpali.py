@@ -89,9 +89,7 @@ def _load(source: Source) -> Any:
             "to search by; an adapter is merged into its model before it is exported"
         )
     config = ColPaliConfig(vlm_config=source.config, embedding_dim=len(projection))
-    return source.model(
-        ColPaliForRetrieval.from_pretrained, config=config, key_mapping=dict(_ENGINE_NAMES)
-    )
+    return source.model(ColPaliForRetrieval.from_pretrained, config=config, key_mapping=dict(_ENGINE_NAMES))
 
 
 def _processor(source: Source, model: Any) -> Any:
@@ -142,9 +140,11 @@ def _text_graph(model: Any, processor: Any, ids: npt.NDArray[np.int64], limit: i
         file="text.onnx",
         module=library.tower(
             model,
-            lambda colpali, input_ids, attention_mask: colpali(
-                input_ids=input_ids, attention_mask=attention_mask, token_type_ids=input_ids * 0
-            ).embeddings,
+            lambda colpali, input_ids, attention_mask: (
+                colpali(
+                    input_ids=input_ids, attention_mask=attention_mask, token_type_ids=input_ids * 0
+                ).embeddings
+            ),
         ),
         inputs={"input_ids": ("n", "t"), "attention_mask": ("n", "t")},
         output="embeddings",
@@ -156,9 +156,7 @@ def _text_graph(model: Any, processor: Any, ids: npt.NDArray[np.int64], limit: i
     )
 
 
-def _image_graph(
-    model: Any, processor: Any, ids: npt.NDArray[np.int64], side: tuple[int, int]
-) -> Graph:
+def _image_graph(model: Any, processor: Any, ids: npt.NDArray[np.int64], side: tuple[int, int]) -> Graph:
     patches = [processor.image_token_id] * processor.image_seq_length
     lead = [*patches, processor.tokenizer.bos_token_id]
     prompt = processor.tokenizer(_prompt(processor), add_special_tokens=False)["input_ids"]

@@ -166,9 +166,7 @@ def _text_graph(
 
 def _image_graph(model: Any, side: tuple[int, int]) -> Graph:
     def examples(rng: np.random.Generator, count: int) -> list[Batch]:
-        return [
-            {"pixel_values": rng.standard_normal((1, 3, *side), dtype=np.float32)} for _ in range(count)
-        ]
+        return [{"pixel_values": rng.standard_normal((1, 3, *side), dtype=np.float32)} for _ in range(count)]
 
     def reference(batch: Batch) -> npt.NDArray[np.float32]:
         return library.run(
@@ -203,7 +201,7 @@ def _from_sentencepiece(tokenizer: Any) -> bytes:
             [(piece.piece, piece.score) for piece in proto.pieces], unk_id=proto.trainer_spec.unk_id
         )
     )
-    steps = [normalizers.Replace("▁", " ")]
+    steps: list[Any] = [normalizers.Replace("▁", " ")]
     if tokenizer.do_lower_case:
         steps.append(normalizers.Lowercase())
     steps.append(normalizers.Replace(Regex(f"[{re.escape(string.punctuation)}]"), ""))

@@ -71,7 +71,7 @@ def _image_graph(model: Any, most: int) -> Graph:
     values = config.num_channels * config.patch_size**2
 
     def examples(rng: np.random.Generator, count: int) -> list[Batch]:
-        batches = []
+        batches: list[Batch] = []
         for _ in range(count):
             rows = int(rng.integers(1, min(most // 2, 3 * side) + 1))
             # PyTorch's antialiased resize to one column repeats the first row: no page is so slim.
