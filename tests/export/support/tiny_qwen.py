@@ -61,7 +61,7 @@ def make_colqwen2(folder: Path, *, backbone: str = "qwen2_vl", dimension: int = 
     """Write a ColQwen2 as transformers saves one, over Qwen2-VL or Qwen2.5-VL."""
     tokenizer = make_tokenizer()
     config = ColQwen2Config(vlm_config=_config(backbone, tokenizer, sizes), embedding_dim=dimension)
-    model = _random(ColQwen2ForRetrieval(config))
+    model = random_weights(ColQwen2ForRetrieval(config))
     model.save_pretrained(folder)
     ColQwen2Processor(_images(backbone, sizes), tokenizer).save_pretrained(folder)
     return folder
@@ -73,7 +73,7 @@ def make_engine_colqwen(
     """Write a merged ColQwen2, ColQwen2.5 or ColQwen3 as colpali-engine saves one."""
     tokenizer = make_tokenizer()
     config = _config(backbone, tokenizer, sizes)
-    model = _random(_MODELS[backbone](config))
+    model = random_weights(_MODELS[backbone](config))
     projection = torch.nn.Linear(config.text_config.hidden_size, dimension)
     weights = dict(model.state_dict())
     if old_names:
@@ -90,7 +90,7 @@ def make_qwen_embedding(
     """Write a vision language model whose last token's state is the embedding."""
     tokenizer = make_tokenizer()
     config = _config(backbone, tokenizer, sizes)
-    model = _random(_MODELS[backbone](config))
+    model = random_weights(_MODELS[backbone](config))
     _save(folder, config, dict(model.state_dict()), architecture or type(model).__name__)
     _processor(backbone, sizes, tokenizer).save_pretrained(folder)
     return folder
@@ -180,7 +180,7 @@ def _processor(backbone: str, sizes: dict[str, Any], tokenizer: Qwen2Tokenizer) 
     return kind(images, tokenizer, Qwen2VLVideoProcessor(), chat_template=CHAT)
 
 
-def _random(model: torch.nn.Module) -> Any:
+def random_weights(model: torch.nn.Module) -> Any:
     """Fill every weight with random numbers, norms and biases too: what is 1 or 0 shows no mistake."""
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
@@ -199,4 +199,6 @@ def _save(folder: Path, config: Any, weights: dict[str, torch.Tensor], architect
     folder.mkdir(parents=True, exist_ok=True)
     content = {**config.to_dict(), "architectures": [architecture]}
     (folder / "config.json").write_text(json.dumps(content), encoding="utf-8")
-    save_file({name: value.contiguous().clone() for name, value in weights.items()}, folder / "model.safetensors")
+    save_file(
+        {name: value.contiguous().clone() for name, value in weights.items()}, folder / "model.safetensors"
+    )

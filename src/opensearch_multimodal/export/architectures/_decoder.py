@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ...errors import InvalidInput
 
-__all__ = ["MASKED", "Decoder", "RMSNorm", "attend", "last_token", "placed", "turned", "turns", "unit"]
+__all__ = ["MASKED", "Decoder", "Head", "RMSNorm", "TextGraph", "attend", "placed", "turned", "turns"]
 
 MASKED = -30_000.0
 """Added to a score that must not count. A float16 holds it, with any score added."""
@@ -53,7 +53,9 @@ class Decoder(nn.Module):
                 "exported"
             )
         if "sliding_attention" in (getattr(model.config, "layer_types", None) or ()):
-            raise InvalidInput("layer_types: a language model with sliding window attention cannot be exported")
+            raise InvalidInput(
+                "layer_types: a language model with sliding window attention cannot be exported"
+            )
         frequencies = rotary.inv_freq.detach().float()
         turned = torch.zeros(1, len(frequencies)) if axes is None else torch.zeros(3, len(frequencies))
         turned[list(axes) if axes is not None else 0, torch.arange(len(frequencies))] = frequencies
@@ -152,13 +154,49 @@ def placed(features: Tensor, numbers: Tensor, is_image: Tensor) -> Tensor:
     return features[numbers] * is_image.unsqueeze(-1).to(features.dtype)
 
 
-def last_token(states: Tensor, mask: Tensor) -> Tensor:
+def _last_token(states: Tensor, mask: Tensor) -> Tensor:
     """Return the states (n, d) of the last tokens that are no padding; ``mask`` (n, t) is int64."""
     n, t = states.shape[0], states.shape[1]
     rows = torch.arange(n, device=states.device) * t + mask.sum(1) - 1
     return states.reshape(-1, states.shape[2])[rows]
 
 
-def unit(x: Tensor) -> Tensor:
+def _unit(x: Tensor) -> Tensor:
     """Return ``x`` (…, d) with its last axis scaled to unit length."""
     return x / x.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+
+
+class Head(nn.Module):
+    """From the states of a language model to unit vectors: all of them projected, or the last one.
+
+    Args:
+        projection: the linear layer of a multi-vector model; None for the last token's own state.
+    """
+
+    def __init__(self, projection: nn.Module | None) -> None:
+        super().__init__()
+        self.projection = projection
+
+    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+        """Return (n, t, d), zero in rows of padding, or (n, d); ``states`` is (n, t, h), ``mask`` (n, t)."""
+        if self.projection is None:
+            return _unit(_last_token(states, mask))
+        return _unit(self.projection(states)) * mask.unsqueeze(-1).to(states.dtype)
+
+
+class TextGraph(nn.Module):
+    """Texts in, vectors out.
+
+    Args:
+        table: the token embeddings.
+        decoder: the language model.
+        head: the pooling.
+    """
+
+    def __init__(self, table: nn.Module, decoder: Decoder, head: Head) -> None:
+        super().__init__()
+        self.table, self.decoder, self.head = table, decoder, head
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Return what the head makes of texts (n, t)."""
+        return self.head(self.decoder(self.table(input_ids)), attention_mask)

@@ -1,14 +1,14 @@
-"""The two graphs of a Qwen vision language model: texts, and pages read together with a prompt."""
+"""The graph of a Qwen vision language model that reads pages together with a prompt."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from ._decoder import Decoder, last_token, placed, unit
+from ._decoder import Decoder, Head, placed
 from ._qwen_vision import VisionTower
 
-__all__ = ["Head", "PageGraph", "TextGraph", "axes_of"]
+__all__ = ["PageGraph", "axes_of"]
 
 
 def axes_of(text_model: nn.Module) -> list[int]:
@@ -16,48 +16,12 @@ def axes_of(text_model: nn.Module) -> list[int]:
     rotary = text_model.rotary_emb
     count = len(rotary.inv_freq)
     sections = list(rotary.mrope_section)
-    if not (text_model.config.rope_parameters or {}).get("mrope_interleaved", type(rotary).__name__.startswith("Qwen3")):
-        return [axis for axis, section in enumerate(sections) for _ in range(section)]
+    if not text_model.config.model_type.startswith("qwen3"):
+        return [number % 3 for number, section in enumerate(sections) for _ in range(section)]
     axes = [0] * count
     for axis in (1, 2):
         axes[axis : sections[axis] * 3 : 3] = [axis] * len(axes[axis : sections[axis] * 3 : 3])
     return axes
-
-
-class Head(nn.Module):
-    """From the states of a language model to unit vectors: all of them projected, or the last one.
-
-    Args:
-        projection: the linear layer of a multi-vector model; None for the last token's own state.
-    """
-
-    def __init__(self, projection: nn.Module | None) -> None:
-        super().__init__()
-        self.projection = projection
-
-    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
-        """Return (n, t, d), zero in rows of padding, or (n, d); ``states`` is (n, t, h), ``mask`` (n, t)."""
-        if self.projection is None:
-            return unit(last_token(states, mask))
-        return unit(self.projection(states)) * mask.unsqueeze(-1).to(states.dtype)
-
-
-class TextGraph(nn.Module):
-    """Texts in, vectors out.
-
-    Args:
-        table: the token embeddings.
-        decoder: the language model.
-        head: the pooling.
-    """
-
-    def __init__(self, table: nn.Module, decoder: Decoder, head: Head) -> None:
-        super().__init__()
-        self.table, self.decoder, self.head = table, decoder, head
-
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Return what the head makes of texts (n, t)."""
-        return self.head(self.decoder(self.table(input_ids)), attention_mask)
 
 
 class PageGraph(nn.Module):

@@ -144,4 +144,3 @@ def _windows(numbers: Tensor, mask: Tensor, positions: Tensor, side: int) -> tup
 
 def _norm(original: nn.Module) -> nn.Module:
     return RMSNorm(original) if hasattr(original, "variance_epsilon") else original
-

@@ -1,0 +1,108 @@
+"""Generated texts and pages to check a graph with, and how they are padded into batches."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+from ...encoder.images import open_reader
+from ...models import ImageTower
+from ..graphs import Batch
+from ..tokens import SourceTokenizer
+
+__all__ = ["PageExamples", "TextExamples", "original", "widen"]
+
+_TOKEN_INPUTS = {"input_ids", "attention_mask", "position_ids"}
+
+
+class TextExamples:
+    """Texts of random words.
+
+    Args:
+        tokenizer: whose tokens they are made of, but for the special ones.
+        longest: the most tokens.
+    """
+
+    def __init__(self, tokenizer: SourceTokenizer, longest: int = 40) -> None:
+        special = set(tokenizer.tokenizer.get_added_tokens_decoder())
+        known = tokenizer.tokenizer.get_vocab(with_added_tokens=True).values()
+        self._ids = np.array(sorted(set(known) - special), dtype=np.int64)
+        self._longest = longest
+
+    def example(self, generator: np.random.Generator, count: int) -> list[Batch]:
+        """Return texts of different lengths, each as a batch of one without padding."""
+        lengths = generator.integers(2, self._longest + 1, count)
+        texts = [generator.choice(self._ids, (1, length)) for length in lengths]
+        return [{"input_ids": ids, "attention_mask": np.ones_like(ids)} for ids in texts]
+
+
+class PageExamples:
+    """Pages of coloured noise, read as the encoder will read pages.
+
+    Args:
+        tower: settings of the image tower, without ``onnx`` and ``output``.
+        tokenizer: of the prompt.
+        names: the inputs that the graph has a use for.
+        unit: the sides of the pages vary by so many pixels.
+        largest: how many of these units the longest side has.
+    """
+
+    def __init__(
+        self,
+        tower: Mapping[str, Any],
+        tokenizer: SourceTokenizer,
+        names: Sequence[str],
+        unit: int,
+        largest: int = 8,
+    ) -> None:
+        whole = ImageTower(onnx="image.onnx", output="embedding", **tower)
+        self._names, self._unit, self._largest = tuple(names), unit, largest
+        with tempfile.TemporaryDirectory() as folder:
+            if whole.prompt is not None:
+                (Path(folder) / whole.prompt.tokenizer).write_bytes(tokenizer.content)
+            self._reader = open_reader(whole, Path(folder))
+
+    def example(self, generator: np.random.Generator, count: int) -> list[Batch]:
+        """Return pages of different shapes, each as a batch of one without padding."""
+        sizes = (
+            generator.integers(1, self._largest + 1, (count, 2)) + generator.random((count, 2)) - 0.5
+        ) * self._unit
+        return [self._page(generator, *(max(int(side), 8) for side in size)) for size in sizes]
+
+    def _page(self, generator: np.random.Generator, height: int, width: int) -> Batch:
+        noise = generator.integers(0, 256, (height, width, 3)).astype(np.uint8)
+        read = self._reader.read(Image.fromarray(noise))
+        return {name: read[name] for name in self._names}
+
+
+def widen(example: Batch) -> Batch:
+    """Pad one example further than its own size: by 16 patches and five tokens."""
+    return {name: _wider(name, array) for name, array in example.items()}
+
+
+def _wider(name: str, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if name == "pixel_values":
+        return array
+    width = [(0, 0)] * array.ndim
+    width[2 if name == "position_ids" else 1] = (0, 5 if name in _TOKEN_INPUTS else 16)
+    return np.pad(array, width)
+
+
+def original(
+    function: Callable[[dict[str, torch.Tensor]], torch.Tensor],
+) -> Callable[[Batch], npt.NDArray[np.float32]]:
+    """Return a `Graph`'s reference: a function of tensors as one of arrays."""
+
+    def reference(example: Batch) -> npt.NDArray[np.float32]:
+        with torch.inference_mode():
+            vectors = function({name: torch.from_numpy(array.copy()) for name, array in example.items()})
+        return np.asarray(vectors.float().numpy())
+
+    return reference
