@@ -2,39 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
-import torch
 
+from opensearch_multimodal.export.convert import convert
 from opensearch_multimodal.export.graphs import Batch, Graph
 
 
 def session_of(graph: Graph, folder: Path) -> onnxruntime.InferenceSession:
-    """Export a graph by tracing it with a batch of two, and open it."""
-    batch = graph.collate(graph.example(np.random.default_rng(99), 2))
+    """Convert a graph, and open it."""
     path = folder / graph.file
-    with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", message="You are using the legacy TorchScript", category=DeprecationWarning
-        )
-        warnings.filterwarnings("ignore", message="The feature will be removed", category=DeprecationWarning)
-        torch.onnx.export(
-            graph.module,
-            tuple(torch.from_numpy(batch[name]) for name in graph.inputs),
-            str(path),
-            input_names=list(graph.inputs),
-            output_names=[graph.output],
-            dynamic_axes={
-                name: {number: axis for number, axis in enumerate(axes) if isinstance(axis, str)}
-                for name, axes in {**graph.inputs, graph.output: graph.output_axes}.items()
-            },
-            opset_version=18,
-            dynamo=False,
-        )
+    convert(graph, path)
     return onnxruntime.InferenceSession(path)
 
 
@@ -60,7 +41,7 @@ def largest_difference(
 
 
 def check_graphs(graphs: Sequence[Graph], folder: Path, *, tolerance: float = 1e-5) -> None:
-    """Assert that every graph gives the original's vectors, alone, in batches of unseen sizes, and padded more."""
+    """Assert that graphs give the original's vectors, alone, in batches of unseen sizes, and padded more."""
     for graph in graphs:
         session = session_of(graph, folder)
         assert [given.name for given in session.get_inputs()] == list(graph.inputs)

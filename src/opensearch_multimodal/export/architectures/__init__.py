@@ -32,14 +32,16 @@ def recognise(config: dict[str, Any], options: ExportOptions) -> Architecture:
             exported.
     """
     found = config.get("model_type")
-    for architecture in architectures():
-        if found in architecture.model_types:
-            if options.kind not in architecture.kinds:
-                raise InvalidInput(
-                    f"kind: a model of the {architecture.name} yields {' or '.join(architecture.kinds)}, "
-                    f"not {options.kind}"
-                )
+    suited = [architecture for architecture in architectures() if found in architecture.model_types]
+    for architecture in suited:
+        if options.kind in architecture.kinds:
             return architecture
+    if suited:
+        kinds = [kind for architecture in suited for kind in architecture.kinds]
+        raise InvalidInput(
+            f"kind: a model of the {' and the '.join(one.name for one in suited)} yields "
+            f"{' or '.join(kinds)}, not {options.kind}"
+        )
     raise InvalidInput(
         f"architecture: model_type {found!r} of config.json is not supported; supported are {supported()}"
     )

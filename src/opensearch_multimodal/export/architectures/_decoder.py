@@ -37,8 +37,8 @@ class Decoder(nn.Module):
 
     Args:
         model: transformers' text model: ``layers``, ``norm``, ``rotary_emb`` and ``config``.
-        axes: which of the position axes each rotary frequency turns by, shape (head dimension / 2); None where
-            there is one axis.
+        axes: which of the three axes of positions each rotary frequency turns by, as many as half a head has
+            components; None where there is one axis.
 
     Raises:
         InvalidInput: its positions depend on the length of the text, or it attends within a sliding window.
@@ -49,8 +49,8 @@ class Decoder(nn.Module):
         rotary = model.rotary_emb
         if rotary.rope_type in ("dynamic", "longrope"):
             raise InvalidInput(
-                f"rope_type: positions of type '{rotary.rope_type}' depend on the length of a text and cannot be "
-                "exported"
+                f"rope_type: positions of type '{rotary.rope_type}' depend on the length of a text and cannot "
+                "be exported"
             )
         if "sliding_attention" in (getattr(model.config, "layer_types", None) or ()):
             raise InvalidInput(

@@ -1,7 +1,8 @@
-"""Generated texts and pages to check a graph with, and how they are padded into batches."""
+"""Generated pages to check a graph with, and how they are padded further."""
 
 from __future__ import annotations
 
+import copy
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,30 +18,9 @@ from ...models import ImageTower
 from ..graphs import Batch
 from ..tokens import SourceTokenizer
 
-__all__ = ["PageExamples", "TextExamples", "original", "widen"]
+__all__ = ["PageExamples", "on", "original", "widen_page"]
 
 _TOKEN_INPUTS = {"input_ids", "attention_mask", "position_ids"}
-
-
-class TextExamples:
-    """Texts of random words.
-
-    Args:
-        tokenizer: whose tokens they are made of, but for the special ones.
-        longest: the most tokens.
-    """
-
-    def __init__(self, tokenizer: SourceTokenizer, longest: int = 40) -> None:
-        special = set(tokenizer.tokenizer.get_added_tokens_decoder())
-        known = tokenizer.tokenizer.get_vocab(with_added_tokens=True).values()
-        self._ids = np.array(sorted(set(known) - special), dtype=np.int64)
-        self._longest = longest
-
-    def example(self, generator: np.random.Generator, count: int) -> list[Batch]:
-        """Return texts of different lengths, each as a batch of one without padding."""
-        lengths = generator.integers(2, self._longest + 1, count)
-        texts = [generator.choice(self._ids, (1, length)) for length in lengths]
-        return [{"input_ids": ids, "attention_mask": np.ones_like(ids)} for ids in texts]
 
 
 class PageExamples:
@@ -82,7 +62,7 @@ class PageExamples:
         return {name: read[name] for name in self._names}
 
 
-def widen(example: Batch) -> Batch:
+def widen_page(example: Batch) -> Batch:
     """Pad one example further than its own size: by 16 patches and five tokens."""
     return {name: _wider(name, array) for name, array in example.items()}
 
@@ -96,13 +76,18 @@ def _wider(name: str, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def original(
-    function: Callable[[dict[str, torch.Tensor]], torch.Tensor],
+    function: Callable[[dict[str, torch.Tensor]], torch.Tensor], device: str
 ) -> Callable[[Batch], npt.NDArray[np.float32]]:
-    """Return a `Graph`'s reference: a function of tensors as one of arrays."""
+    """Return a `Graph`'s reference: a function of tensors on a device as one of arrays."""
 
     def reference(example: Batch) -> npt.NDArray[np.float32]:
+        given = {name: torch.from_numpy(array.copy()).to(device) for name, array in example.items()}
         with torch.inference_mode():
-            vectors = function({name: torch.from_numpy(array.copy()) for name, array in example.items()})
-        return np.asarray(vectors.float().numpy())
+            return np.asarray(function(given).float().cpu().numpy())
 
     return reference
+
+
+def on(module: Any, device: str) -> Any:
+    """Return a module on a device; the one to be exported stays on the CPU."""
+    return module if device == "cpu" else copy.deepcopy(module).to(device)

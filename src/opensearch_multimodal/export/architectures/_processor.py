@@ -76,12 +76,12 @@ def chat(source: Source, instruction: str, content: str | None) -> tuple[str, st
     filled = _filled(source, messages)
     if filled is None:
         inner = _MARK if content is None else content
-        filled = f"<|im_start|>system\n{instruction}<|im_end|>\n<|im_start|>user\n{inner}<|im_end|>\n<|im_start|>assistant\n"
+        system = f"<|im_start|>system\n{instruction}<|im_end|>\n"
+        filled = f"{system}<|im_start|>user\n{inner}<|im_end|>\n<|im_start|>assistant\n"
     before, mark, after = filled.partition(_MARK)
     if bool(mark) != (content is None) or _MARK in after or (content is not None and content not in filled):
-        raise InvalidInput(
-            f"chat template: that of {source.root} does not hold the user's {'text' if content is None else 'image'} once"
-        )
+        what = "text" if content is None else "image"
+        raise InvalidInput(f"chat template: that of {source.root} does not hold the user's {what} once")
     return before, after
 
 

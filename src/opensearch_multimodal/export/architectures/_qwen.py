@@ -1,4 +1,4 @@
-"""What ColQwen and the Qwen-VL embedders have in common: settings, graphs, and the original to compare with."""
+"""What ColQwen and the Qwen-VL embedders share: settings, graphs, and the original to compare with."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from ...encoder.images import collate
 from ...errors import InvalidInput
+from ..examples import TextExamples, collate_text, widen_text
 from ..graphs import Axes, Graph
 from ..source import Source
 from ..tokens import SourceTokenizer
 from ._decoder import Decoder, Head, TextGraph
-from ._examples import PageExamples, TextExamples, widen
+from ._examples import PageExamples, widen_page
 from ._examples import original as original_vectors
 from ._processor import image_processor, pixel_settings
 from ._qwen_graphs import PageGraph, axes_of
@@ -43,7 +44,7 @@ class Original:
     """A model of transformers, and how it is used without our graphs.
 
     Attributes:
-        base: Qwen2VLModel, Qwen2_5_VLModel or Qwen3VLModel.
+        base: Qwen2VLModel, Qwen2_5_VLModel or Qwen3VLModel, on the CPU.
         projection: the linear layer after it; None where the last token's state is the vector.
         texts: (input_ids, attention_mask) → vectors (rows, d).
         pages: the inputs of `page_inputs` → vectors (rows, d).
@@ -82,8 +83,8 @@ def image_settings(
     ):
         if (said := processor.get(name, getattr(vision, own))) != getattr(vision, own):
             raise InvalidInput(
-                f"images: the image processor of {source.folder} has {name} = {said}, the model {getattr(vision, own)}: "
-                "they are of two models"
+                f"images: the image processor of {source.folder} has {name} = {said}, the model "
+                f"{getattr(vision, own)}: they are of two models"
             )
     size = processor.get("size") or {}
     fewest, most = limits or (
@@ -108,8 +109,12 @@ def image_settings(
     }
 
 
-def graphs(original: Original, tokenizer: SourceTokenizer, image: dict[str, Any]) -> tuple[Graph, Graph]:
-    """Return the graph for texts and the one for pages.
+def graphs(
+    original: Original, tokenizer: SourceTokenizer, image: dict[str, Any], longest: int, device: str
+) -> tuple[Graph, Graph]:
+    """Return the graph for texts of at most ``longest`` tokens, and the one for pages.
+
+    The original is on ``device``.
 
     Raises:
         InvalidInput: the tokenizer numbers the image token otherwise than the model.
@@ -134,10 +139,12 @@ def graphs(original: Original, tokenizer: SourceTokenizer, image: dict[str, Any]
         inputs={name: _AXES[name] for name in ("input_ids", "attention_mask")},
         output=output,
         output_axes=output_axes,
-        example=TextExamples(tokenizer).example,
-        collate=collate,
-        reference=original_vectors(lambda given: original.texts(given["input_ids"], given["attention_mask"])),
-        widen=widen,
+        example=TextExamples(tokenizer.tokenizer, longest),
+        collate=collate_text,
+        reference=original_vectors(
+            lambda given: original.texts(given["input_ids"], given["attention_mask"]), device
+        ),
+        widen=widen_text,
     )
     vision = VisionTower(base.visual)
     page = PageGraph(vision, table, decoder, head, token, sequential=original.sequential).eval()
@@ -157,8 +164,8 @@ def graphs(original: Original, tokenizer: SourceTokenizer, image: dict[str, Any]
         output_axes=output_axes,
         example=examples.example,
         collate=collate,
-        reference=original_vectors(lambda given: original.pages(page_inputs(given, token))),
-        widen=widen,
+        reference=original_vectors(lambda given: original.pages(page_inputs(given, token)), device),
+        widen=widen_page,
     )
     return texts, pages
 
@@ -176,5 +183,5 @@ def page_inputs(given: dict[str, Tensor], image_token: int) -> dict[str, Tensor]
         "attention_mask": given["attention_mask"],
         "mm_token_type_ids": (given["input_ids"] == image_token).int(),
         "pixel_values": given["patches"][0],
-        "image_grid_thw": torch.tensor([[1, rows, columns]]),
+        "image_grid_thw": torch.tensor([[1, rows, columns]], device=given["patches"].device),
     }

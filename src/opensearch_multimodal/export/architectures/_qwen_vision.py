@@ -6,6 +6,8 @@ these take one row of patches per image, with everything that depends on the gri
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -32,7 +34,7 @@ class VisionTower(nn.Module):
         self.blocks = nn.ModuleList(_Block(block, config.num_heads) for block in visual.blocks)
         self.merger = visual.merger
         self.table = visual.pos_embed if hasattr(visual, "pos_embed") else None
-        self.mergers = getattr(visual, "deepstack_merger_list", None)
+        self.mergers: Any = getattr(visual, "deepstack_merger_list", None)
         self.deep = list(getattr(visual, "deepstack_visual_indexes", ()))
         self.full: set[int] | None = None
         if hasattr(visual, "fullatt_block_indexes"):
@@ -66,7 +68,9 @@ class VisionTower(nn.Module):
         angles = (patch_positions.unsqueeze(-1).float() * self.frequencies).flatten(2)
         cosine, sine = turns(angles)
         everywhere = (1 - patch_mask[:, None, None, :]).float() * MASKED
-        windows = None if self.full is None else _windows(others[0], patch_mask, patch_positions, self.side)
+        windows = None
+        if self.full is not None:
+            windows = _windows(others[0], patch_mask, patch_positions, self.side)
         deep = []
         for number, block in enumerate(self.blocks):
             if windows is None or self.full is None or number in self.full:

@@ -37,8 +37,8 @@ class ColIdefics3:
         weight, bias = source.tensor("linear.weight"), source.tensor("linear.bias")
         if weight is None or bias is None:
             raise InvalidInput(
-                f"weights: {source.folder} has no linear.weight and linear.bias: it is no ColIdefics3 model with "
-                "its adapter merged"
+                f"weights: {source.folder} has no linear.weight and linear.bias: it is no ColIdefics3 model "
+                "with its adapter merged"
             )
         from transformers import AutoModel
 
@@ -46,20 +46,21 @@ class ColIdefics3:
         kind = model.config.text_config.model_type
         if kind not in _DECODERS:
             raise InvalidInput(
-                f"text_config: a language model of type '{kind}' cannot be exported, only {', '.join(_DECODERS)}"
+                f"text_config: a language model of type '{kind}' cannot be exported, only "
+                f"{', '.join(_DECODERS)}"
             )
         tokenizer = source.tokenizer(model.get_input_embeddings().num_embeddings)
         if (known := tokenizer.tokenizer.token_to_id(_IMAGE)) != model.config.image_token_id:
             raise InvalidInput(
-                f"tokenizer: it numbers {_IMAGE} {known}, the model {model.config.image_token_id}: they are of "
-                "two models"
+                f"tokenizer: it numbers {_IMAGE} {known}, the model {model.config.image_token_id}: they are "
+                "of two models"
             )
         image = _image_settings(source, model.config)
         limit = options.max_tokens or _TOKENS
         return Plan(
             kind="multi_vector",
             dimension=int(weight.shape[0]),
-            graphs=_graphs(model, (weight, bias), tokenizer, image),
+            graphs=_graphs(model, (weight, bias), tokenizer, image, limit, options.device),
             inputs=("image",),
             text={
                 "tokenizer": "tokenizer.json",
@@ -106,13 +107,19 @@ def _image_settings(source: Source, config: Any) -> dict[str, Any]:
 
 
 def _graphs(
-    model: Any, linear: tuple[Any, Any], tokenizer: SourceTokenizer, image: dict[str, Any]
+    model: Any,
+    linear: tuple[Any, Any],
+    tokenizer: SourceTokenizer,
+    image: dict[str, Any],
+    longest: int,
+    device: str,
 ) -> tuple[Graph, Graph]:
     import torch
 
     from ...encoder.images import collate
+    from ..examples import TextExamples, collate_text, widen_text
     from ._decoder import Decoder, Head, TextGraph
-    from ._examples import PageExamples, TextExamples, original, widen
+    from ._examples import PageExamples, on, original, widen_page
     from ._idefics3 import TileGraph, TileTower
 
     weight, bias = (torch.from_numpy(part) for part in linear)
@@ -122,9 +129,11 @@ def _graphs(
         projection.bias.copy_(bias)
     dimension, tile = int(weight.shape[0]), image["grid"]["tile_size"]
 
+    whole, last = on(model, device), on(projection, device)
+
     def vectors(given: dict[str, Any]) -> Any:
         pages = {"pixel_values": given["pixel_values"][None]} if "pixel_values" in given else {}
-        projected = projection(model(**{**given, **pages}, use_cache=False).last_hidden_state)
+        projected = last(whole(**{**given, **pages}, use_cache=False).last_hidden_state)
         return (projected / projected.norm(dim=-1, keepdim=True))[0]
 
     table = torch.nn.Embedding.from_pretrained(model.get_input_embeddings().weight)
@@ -140,10 +149,10 @@ def _graphs(
             inputs=tokens,
             output="embeddings",
             output_axes=("n", "t", dimension),
-            example=TextExamples(tokenizer).example,
-            collate=collate,
-            reference=original(vectors),
-            widen=widen,
+            example=TextExamples(tokenizer.tokenizer, longest),
+            collate=collate_text,
+            reference=original(vectors, device),
+            widen=widen_text,
         ),
         Graph(
             tower="image",
@@ -154,8 +163,8 @@ def _graphs(
             output_axes=("n", "t", dimension),
             example=pages.example,
             collate=collate,
-            reference=original(vectors),
-            widen=widen,
+            reference=original(vectors, device),
+            widen=widen_page,
         ),
     )
 

@@ -40,7 +40,7 @@ class ColQwen:
         from ._qwen import graphs, image_settings
 
         ours = source.config.get("model_type") == "colqwen2"
-        original = _of_transformers(source) if ours else _of_engine(source)
+        original = _of_transformers(source, options.device) if ours else _of_engine(source, options.device)
         tokenizer = source.tokenizer(original.base.language_model.embed_tokens.num_embeddings)
         processor = source.read("processor_config.json")
         prompt = (processor.get("visual_prompt_prefix") if ours else None) or _PROMPT
@@ -52,7 +52,7 @@ class ColQwen:
         return Plan(
             kind="multi_vector",
             dimension=original.dimension,
-            graphs=graphs(original, tokenizer, image),
+            graphs=graphs(original, tokenizer, image, limit, options.device),
             inputs=("image",),
             text={
                 "tokenizer": "tokenizer.json",
@@ -69,34 +69,37 @@ class ColQwen:
         )
 
 
-def _of_transformers(source: Source) -> Original:
+def _of_transformers(source: Source, device: str) -> Original:
     from transformers import ColQwen2ForRetrieval
 
+    from ._examples import on
     from ._qwen import Original
 
     model: Any = source.model(ColQwen2ForRetrieval.from_pretrained)
+    original = on(model, device)
 
     def texts(input_ids: Any, attention_mask: Any) -> Any:
-        return model(input_ids=input_ids, attention_mask=attention_mask).embeddings[0]
+        return original(input_ids=input_ids, attention_mask=attention_mask).embeddings[0]
 
     def pages(given: dict[str, Any]) -> Any:
         given = {name: value for name, value in given.items() if name != "mm_token_type_ids"}
-        return model(**{**given, "pixel_values": given["pixel_values"][None]}).embeddings[0]
+        return original(**{**given, "pixel_values": given["pixel_values"][None]}).embeddings[0]
 
     return Original(model.vlm, model.embedding_proj_layer, texts, pages, True, model.embedding_dim)
 
 
-def _of_engine(source: Source) -> Original:
+def _of_engine(source: Source, device: str) -> Original:
     import torch
     from transformers import AutoModel
 
+    from ._examples import on
     from ._qwen import Original
 
     weight, bias = source.tensor("custom_text_proj.weight"), source.tensor("custom_text_proj.bias")
     if weight is None or bias is None:
         raise InvalidInput(
-            f"weights: {source.folder} has no custom_text_proj.weight and bias: it is no ColQwen model with its "
-            "adapter merged; with --kind dense, the state of its last token is exported instead"
+            f"weights: {source.folder} has no custom_text_proj.weight and bias: it is no ColQwen model with "
+            "its adapter merged; with --kind dense, the state of its last token is exported instead"
         )
     base: Any = source.model(AutoModel.from_pretrained)
     projection = torch.nn.Linear(weight.shape[1], weight.shape[0])
@@ -104,8 +107,10 @@ def _of_engine(source: Source) -> Original:
         projection.weight.copy_(torch.from_numpy(weight))
         projection.bias.copy_(torch.from_numpy(bias))
 
+    original, last = on(base, device), on(projection, device)
+
     def vectors(**given: Any) -> Any:
-        projected = projection(base(**given, use_cache=False).last_hidden_state)
+        projected = last(original(**given, use_cache=False).last_hidden_state)
         return (projected / projected.norm(dim=-1, keepdim=True))[0]
 
     def texts(input_ids: Any, attention_mask: Any) -> Any:

@@ -1,10 +1,11 @@
-"""Qwen vision language models whose last token's state is the vector: Qwen3-VL-Embedding, GME, fine-tuned ones."""
+"""Qwen vision language models whose last token's state is the vector: Qwen3-VL-Embedding, GME and others."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ...errors import InvalidInput
 from ..graphs import ExportOptions, Plan
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class QwenEmbedding:
         from ._qwen import graphs, image_settings
 
         recipe = _recipe(source.config)
-        original = _original(source, recipe)
+        original = _original(source, recipe, options.device)
         tokenizer = source.tokenizer(original.base.language_model.embed_tokens.num_embeddings)
         stored = source.read("config_sentence_transformers.json").get("prompts") or {}
         query = _instruction(options.query_prefix, stored.get("query"), recipe)
@@ -93,7 +94,7 @@ class QwenEmbedding:
         return Plan(
             kind="dense",
             dimension=original.dimension,
-            graphs=graphs(original, tokenizer, image),
+            graphs=graphs(original, tokenizer, image, limit, options.device),
             text={
                 "tokenizer": "tokenizer.json",
                 "pooling": "none",
@@ -132,40 +133,50 @@ def _around(source: Source, instruction: str) -> tuple[str, str]:
 
 
 def _dimensions(source: Source, options: ExportOptions, dimension: int) -> tuple[int, ...]:
-    """Return to how many components vectors may be cut: as asked, by config.json, or what the family says."""
+    """Return to how many components vectors may be cut: as asked, by config.json, or what the family says.
+
+    Raises:
+        InvalidInput: more are asked for than there are.
+    """
     from ...models.hints import mrl_hint
 
     if options.mrl_dimensions is not None:
-        return tuple(options.mrl_dimensions)
+        if wrong := [value for value in options.mrl_dimensions if not 0 < value < dimension]:
+            raise InvalidInput(
+                f"mrl_dimension: {wrong[0]} is not below the dimension of the vectors, {dimension}"
+            )
+        return tuple(sorted(set(options.mrl_dimensions)))
     if hinted := mrl_hint(source.folder, dimension):
         return hinted
     named = f"{source.origin} {source.root.name}".lower()
     return tuple(size for size in _MATRYOSHKA if size < dimension) if "qwen3-vl-embedding" in named else ()
 
 
-def _original(source: Source, recipe: _Recipe) -> Original:
+def _original(source: Source, recipe: _Recipe, device: str) -> Original:
     import torch
     from transformers import AutoModel
 
+    from ._examples import on
     from ._qwen import Original
 
     base: Any = source.model(AutoModel.from_pretrained)
+    original = on(base, device)
 
     def pooled(output: Any) -> Any:
         return torch.nn.functional.normalize(output.last_hidden_state[:, -1].float(), p=2, dim=1)
 
     def texts(input_ids: Any, attention_mask: Any) -> Any:
-        return pooled(base(input_ids=input_ids, attention_mask=attention_mask, use_cache=False))
+        return pooled(original(input_ids=input_ids, attention_mask=attention_mask, use_cache=False))
 
     def pages(given: dict[str, Any]) -> Any:
-        return pooled(base(**given, use_cache=False))
+        return pooled(original(**given, use_cache=False))
 
     def sequential(given: dict[str, Any]) -> Any:
-        embedded = base.get_input_embeddings()(given["input_ids"])
-        features = base.visual(given["pixel_values"], grid_thw=given["image_grid_thw"]).pooler_output
+        embedded = original.get_input_embeddings()(given["input_ids"])
+        features = original.visual(given["pixel_values"], grid_thw=given["image_grid_thw"]).pooler_output
         embedded[given["mm_token_type_ids"] == 1] = features
         return pooled(
-            base.language_model(
+            original.language_model(
                 inputs_embeds=embedded, attention_mask=given["attention_mask"], use_cache=False
             )
         )
