@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import tiny_tokenizers
 import torch
+from golden_images import position_table
 from PIL import Image, ImageOps
 from transformers import PreTrainedTokenizerFast
 from transformers.models.clip.image_processing_clip import CLIPImageProcessor
@@ -85,23 +86,6 @@ def references(folder: Path, *, small: bool = False) -> dict[str, Reference]:
         **_qwen(folder, small=small),
         **_idefics3(folder, small=small),
     }
-
-
-def position_embedding(weights: Arrays, table: np.ndarray) -> np.ndarray:
-    """Return what NaFlex weights make of a table of shape (g, g, d): shape (p, d)."""
-    rows, columns = weights["row_weights"][0], weights["column_weights"][0]
-    return np.einsum("pi,pj,ijd->pd", rows, columns, table)
-
-
-def position_table(side: int) -> np.ndarray:
-    """Return a table of shape (side, side, 3), float32, the same on every machine."""
-    return np.sin(np.arange(side * side * 3, dtype=np.float64)).reshape(side, side, 3).astype(np.float32)
-
-
-def in_order_of_appearance(labels: np.ndarray) -> np.ndarray:
-    """Return the labels numbered anew, by where each first stands."""
-    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(first))[inverse].reshape(labels.shape)
 
 
 def tower(**settings: Any) -> ImageTower:

@@ -135,6 +135,60 @@ def write_image_model(path: Path, *, size: int | str = 16, dimension: int = DIME
     _save(graph, path, None)
 
 
+def write_echo_model(path: Path, rows: dict[str, int], read: dict[str, int] | None = None) -> None:
+    """Write an image tower whose rows are what it is given, so that tests see what that is.
+
+    Args:
+        path: the file.
+        rows: input → its rank, 2 for (n, rows) or 3 for (n, rows, …), whose last axis is averaged;
+            position_ids are (3, n, rows). Each is a component of the output ``embeddings``, (n, rows, d).
+        read: further inputs → their rank, which change nothing.
+    """
+    nodes, parts = [], []
+    floats = {"pixel_values", "patches", "row_weights", "column_weights", "position_weights"}
+    for name, rank in rows.items():
+        nodes.append(helper.make_node("Cast", [name], [f"{name}_float"], to=TensorProto.FLOAT))
+        parts.append(f"{name}_part")
+        if name == "position_ids":
+            nodes.append(helper.make_node("Transpose", [f"{name}_float"], [f"{name}_last"], perm=[1, 2, 0]))
+            nodes.append(helper.make_node("ReduceMean", [f"{name}_last", "last_axis"], [f"{name}_part"]))
+        elif rank == 3:
+            nodes.append(helper.make_node("ReduceMean", [f"{name}_float", "last_axis"], [f"{name}_part"]))
+        else:
+            nodes.append(helper.make_node("Unsqueeze", [f"{name}_float", "last_axis"], [f"{name}_part"]))
+    nodes.append(helper.make_node("Concat", parts, ["echo" if read else "embeddings"], axis=2))
+    previous = "echo"
+    for number, name in enumerate(read or {}):
+        last = number == len(read or {}) - 1
+        nodes += [
+            helper.make_node("Cast", [name], [f"{name}_float"], to=TensorProto.FLOAT),
+            helper.make_node("ReduceMean", [f"{name}_float"], [f"{name}_mean"], keepdims=0),
+            helper.make_node("Mul", [f"{name}_mean", "nothing"], [f"{name}_nothing"]),
+            helper.make_node(
+                "Add", [previous, f"{name}_nothing"], ["embeddings" if last else f"echo_{number}"]
+            ),
+        ]
+        previous = f"echo_{number}"
+    inputs = []
+    for name, rank in {**rows, **(read or {})}.items():
+        shape: list[int | str] = [f"{name}_{axis}" for axis in range(rank)]
+        if name == "position_ids":
+            shape[0] = 3
+        kind = TensorProto.FLOAT if name in floats else TensorProto.INT64
+        inputs.append(helper.make_tensor_value_info(name, kind, shape))
+    graph = helper.make_graph(
+        nodes,
+        "echo",
+        inputs,
+        [helper.make_tensor_value_info("embeddings", TensorProto.FLOAT, ["n", "rows", len(rows)])],
+        [
+            numpy_helper.from_array(np.array([2]), "last_axis"),
+            numpy_helper.from_array(np.array(0, dtype=np.float32), "nothing"),
+        ],
+    )
+    _save(graph, path, None)
+
+
 def write_cross_encoder(path: Path, *, labels: int = 1, dimension: int = DIMENSION) -> None:
     """Write a cross-encoder: the inner product of the mean states of query and passage, special tokens too.
 
