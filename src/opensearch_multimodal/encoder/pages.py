@@ -108,11 +108,11 @@ class PageTower:
             )
         shape = states.shape[:2] if states.ndim == 3 else (count, 1)
         masks = [feed[name] for name in ("attention_mask", "patch_mask") if name in feed]
-        if states.ndim == 2 or not masks:
-            return np.ones(shape, dtype=bool)
-        for mask in masks:
+        for mask in masks if states.ndim == 3 else ():
             if mask.shape == shape:
                 return mask.astype(bool)
+        if states.ndim == 2 or not self._reader.masks:
+            return np.ones(shape, dtype=bool)
         raise InvalidInput(
             f"model '{self._model}': its output has {shape[1]} rows per image, its input "
             f"{' or '.join(str(mask.shape[1]) for mask in masks)}"

@@ -18,5 +18,10 @@ def test_every_sequence_once_longest_first_and_within_the_budget(
         assert not equal or len({lengths[p] for p in batch}) == 1
 
 
+def test_large_items_run_alone_and_small_ones_share_the_budget() -> None:
+    assert list(plan_batches([90, 100, 10, 30, 300], budget=100)) == [[4], [1], [0], [3, 2]]
+    assert list(plan_batches([5] * 4, budget=100, most=3)) == [[0, 1, 2], [3]]
+
+
 def test_short_texts_fill_a_batch() -> None:
     assert [len(batch) for batch in plan_batches([3] * (CPU.items + 1))] == [CPU.items, 1]

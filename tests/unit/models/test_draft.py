@@ -148,6 +148,12 @@ def test_the_image_processor_is_read(tmp_path: Path, tiny: ModuleType) -> None:
     assert (image.mean, image.std) == ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 
 
+def test_a_tower_that_takes_patches_needs_a_spec(tmp_path: Path, tiny: ModuleType) -> None:
+    tiny.write_echo_model(tmp_path / "image.onnx", {"patches": 3, "patch_mask": 2})
+    with pytest.raises(InvalidInput, match="takes patches, patch_mask; how images are cut in pieces"):
+        draft_spec(tmp_path, "eye", DraftOptions(kind="multi_vector"))
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [

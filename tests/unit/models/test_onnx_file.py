@@ -7,7 +7,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from opensearch_multimodal.errors import InvalidInput
-from opensearch_multimodal.models.onnx_file import external_data, read_signature, tower_of
+from opensearch_multimodal.models.onnx_file import batch_axis, external_data, read_signature, tower_of
 
 
 def inspect(path: Path) -> None:
@@ -64,6 +64,18 @@ def test_the_signature_says_what_a_model_reads(tmp_path: Path, tiny: ModuleType)
     for tower, write in writers.items():
         write(tmp_path / "model.onnx")
         assert tower_of(read_signature(tmp_path / "model.onnx"), "m") == tower
+    towers = {
+        "patches": ({"patches": 3, "patch_mask": 2}, {"row_weights": 3}),
+        "tokens": ({"input_ids": 2, "attention_mask": 2}, {"pixel_values": 4}),
+        "positions": ({"position_ids": 3, "input_ids": 2}, {"patches": 3, "patch_positions": 3}),
+    }
+    for name, (rows, read) in towers.items():
+        tiny.write_echo_model(tmp_path / f"{name}.onnx", rows, read)
+        signature = read_signature(tmp_path / f"{name}.onnx")
+        assert tower_of(signature, "m") == "image"
+        # Tiles of several images and the three axes of positions are no batch axes.
+        assert batch_axis(signature) == ("patches_0" if name == "patches" else "input_ids_0")
     tiny.write_odd_model(tmp_path / "odd.onnx")
+    assert batch_axis(read_signature(tmp_path / "odd.onnx")) == "n"
     with pytest.raises(InvalidInput, match=r"m: its inputs are waveform \['n', 'samples'\]"):
         tower_of(read_signature(tmp_path / "odd.onnx"), "m")
