@@ -55,13 +55,12 @@ class Idefics3Reader:
         if rows * columns:
             resized = resized.resize((columns * tile, rows * tile), self._resample)
         whole = np.asarray(resized.resize((tile, tile), self._resample))
-        values = np.empty((rows * columns + 1, tile, tile, 3), dtype=np.uint8)
-        values[-1] = whole
-        if rows * columns:
-            cut = np.asarray(resized).reshape(rows, tile, columns, tile, 3)
-            values[:-1] = cut.transpose(0, 2, 1, 3, 4).reshape(-1, tile, tile, 3)
-        tiles = np.empty((len(values), 3, tile, tile), dtype=np.float32)
-        self._normalizer.fill(tiles, values)
+        tiles = np.empty((rows * columns + 1, 3, tile, tile), dtype=np.float32)
+        values = np.asarray(resized)
+        for number, target in enumerate(tiles[:-1]):
+            top, left = tile * (number // columns), tile * (number % columns)
+            self._normalizer.fill(target, values[top : top + tile, left : left + tile])
+        self._normalizer.fill(tiles[-1], whole)
         ids = self._tokens.ids(_expansion(self._prompt, rows, columns))
         return {"pixel_values": tiles, **token_inputs(ids)}
 
