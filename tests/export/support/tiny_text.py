@@ -115,10 +115,9 @@ def _config(name: str, **fixed: Any) -> Callable[[int, dict[str, Any]], Any]:
 def _distilbert(vocabulary: int, more: dict[str, Any]) -> Any:
     named = {"hidden_size": "dim", "num_hidden_layers": "n_layers", "num_attention_heads": "n_heads"}
     names = named | {"intermediate_size": "hidden_dim"}
-    settings = {names.get(key, key): value for key, value in (SMALL | more).items()}
-    return transformers.DistilBertConfig(
-        vocab_size=vocabulary, initializer_range=0.2, **({"max_position_embeddings": 80} | settings)
-    )
+    defaults = SMALL | {"max_position_embeddings": 80, "initializer_range": 0.2}
+    settings = {names.get(key, key): value for key, value in (defaults | more).items()}
+    return transformers.DistilBertConfig(vocab_size=vocabulary, **settings)
 
 
 _ROBERTA = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2, "max_position_embeddings": 82}
