@@ -52,7 +52,9 @@ def test_vectors_are_those_of_pytorch(original: np.ndarray, tmp_path: Path) -> N
     assert spec.text.max_passage_tokens == 256
 
 
-@pytest.mark.parametrize(("precision", "cosine", "share"), [("fp16", 0.9999, 0.51), ("int8-weights", 0.999, 0.3)])
+@pytest.mark.parametrize(
+    ("precision", "cosine", "share"), [("fp16", 0.9999, 0.51), ("int8-weights", 0.999, 0.3)]
+)
 def test_lower_precisions(
     precision: str, cosine: float, share: float, original: np.ndarray, tmp_path: Path
 ) -> None:
@@ -71,9 +73,7 @@ def test_int8_token_vectors_fall_back_to_float_arithmetic(tmp_path: Path) -> Non
     assert any("become float32 when the model is loaded" in note for note in result.parity.notes)
 
 
-def test_dynamic_int8_says_that_vectors_change_with_their_batch(
-    original: np.ndarray, tmp_path: Path
-) -> None:
+def test_dynamic_int8_says_that_vectors_change_with_their_batch(original: np.ndarray, tmp_path: Path) -> None:
     result = exported(tmp_path / "out", precision="int8-dynamic")
     assert result.spec.batch_dependent
     assert result.parity.graphs[0].padding_difference > 1e-3

@@ -15,7 +15,9 @@ from opensearch_multimodal.export import ExportOptions, export_model, open_sourc
 from opensearch_multimodal.export.int8_weights import quantize_weights
 
 
-def model(nodes: list, weights: dict[str, np.ndarray], shape: list, kind: int = TensorProto.FLOAT) -> onnx.ModelProto:
+def model(
+    nodes: list, weights: dict[str, np.ndarray], shape: list, kind: int = TensorProto.FLOAT
+) -> onnx.ModelProto:
     graph = helper.make_graph(
         nodes,
         "small",
@@ -39,8 +41,16 @@ KERNEL = RNG.standard_normal((32, 16, 3, 3)).astype(np.float32)
 BIAS = RNG.standard_normal(48).astype(np.float32)
 CASES = {
     "matrix": ([helper.make_node("MatMul", ["x", "w"], ["y"])], {"w": MATRIX}, X),
-    "gemm": ([helper.make_node("Gemm", ["x", "w", "b"], ["y"], transB=1)], {"w": MATRIX.T.copy(), "b": BIAS}, X),
-    "scaled gemm": ([helper.make_node("Gemm", ["x", "w", "b"], ["y"], alpha=0.5)], {"w": MATRIX, "b": BIAS}, X),
+    "gemm": (
+        [helper.make_node("Gemm", ["x", "w", "b"], ["y"], transB=1)],
+        {"w": MATRIX.T.copy(), "b": BIAS},
+        X,
+    ),
+    "scaled gemm": (
+        [helper.make_node("Gemm", ["x", "w", "b"], ["y"], alpha=0.5)],
+        {"w": MATRIX, "b": BIAS},
+        X,
+    ),
     "convolution": ([helper.make_node("Conv", ["x", "w"], ["y"])], {"w": KERNEL}, IMAGES),
     "shared": (
         [
@@ -70,7 +80,9 @@ def test_int8_weights_are_near(case: str, float_arithmetic: bool) -> None:
 
 def test_int8_rows_of_an_embedding() -> None:
     table = RNG.standard_normal((300, 20)).astype(np.float32)
-    made = model([helper.make_node("Gather", ["table", "x"], ["y"])], {"table": table}, [None], TensorProto.INT64)
+    made = model(
+        [helper.make_node("Gather", ["table", "x"], ["y"])], {"table": table}, [None], TensorProto.INT64
+    )
     quantize_weights(made)
     ids = np.array([0, 7, 299, 7])
     steps = np.abs(table[ids]).max(axis=1, keepdims=True) / 127

@@ -184,7 +184,12 @@ def test_checkpoint_of_colbert(tmp_path: Path) -> None:
         metadata={"format": "pt"},
     )
     (folder / "config.json").write_text(json.dumps(config | {"architectures": ["HF_ColBERT"]}))
-    metadata = {"query_maxlen": 24, "doc_maxlen": 70, "mask_punctuation": True, "attend_to_mask_tokens": False}
+    metadata = {
+        "query_maxlen": 24,
+        "doc_maxlen": 70,
+        "mask_punctuation": True,
+        "attend_to_mask_tokens": False,
+    }
     (folder / "artifact.metadata").write_text(json.dumps(metadata))
     result = exported(folder, tmp_path / "out", kind="multi_vector")
     tower = result.spec.text

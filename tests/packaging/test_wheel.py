@@ -79,7 +79,7 @@ def run(python: Path, *arguments: str, code: int = 0) -> str:
 def test_wheel_holds_what_operators_read(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     data = "opensearch_multimodal/_data/"
-    assert {data + f"mappings/{name}.json" for name in ("pages", "passages", "mixed")} <= names
+    assert {data + f"mappings/{name}.json" for name in ("pages", "passages", "mixed", "images")} <= names
     assert data + "onnx_models/specs/bge-small-en-v1.5.toml" in names
     assert data + "ingest/sample/questions/queries.jsonl" in names
     assert not [name for name in names if "/artifacts/" in name or name.endswith((".onnx", ".pyc"))]

@@ -19,6 +19,7 @@ from ..errors import ClusterNotFound, InvalidInput, ModelMismatch
 from ..mappings import PLUGIN, IndexDescription, SourceField, build_body, describe, load_template
 from .console import stderr, stdout
 from .ingest import IngestDisplay
+from .look_alikes import show_look_alikes
 
 if TYPE_CHECKING:
     from ..encoder import IndexEncoders
@@ -49,6 +50,8 @@ class _Question:
 def demo(documents: Path | None, index_name: str | None, heap: str, data: Path | None) -> None:
     """Start a server, ingest a sample and answer twelve questions about it.
 
+    Where the extra 'export' is installed, an image model then finds pages by bad copies of them.
+
     With DOCUMENTS, a file or a folder, ingest those instead and say how to ask about them. Run it again at
     any time: what is done already is not done twice.
     """
@@ -69,6 +72,8 @@ def demo(documents: Path | None, index_name: str | None, heap: str, data: Path |
         if documents is None:
             _step("Questions")
             _answer(cluster, description)
+            _step("Pages that look like one")
+            show_look_alikes(cluster, f"{name}-images", resources.find("ingest/sample/documents"))
         _say_how_to_go_on(description, server.url, data)
         server.detach()
     if not complete:

@@ -28,8 +28,8 @@ CPU = Budget(tokens=1024, pixels=2**20, items=32)
 """1,024 tokens are small enough for the states of a batch to stay in the cache: 8,192 cost 40% more CPU.
 
 2^20 pixels are 5 images of 448 × 448, or 5,349 patches of 14 × 14. As float32 in three channels they are
-12 MiB (24 MiB where a patch holds two frames). What a graph needs beyond grows with this number too, attention
-among the patches of one image with the square of its own patches.
+12 MiB (24 MiB where a patch holds two frames). What a graph needs beyond grows with this number too,
+attention among the patches of one image with the square of its own patches.
 """
 
 GPU = Budget(tokens=16_384, pixels=2**23, items=256)

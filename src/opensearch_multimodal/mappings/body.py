@@ -25,7 +25,7 @@ __all__ = [
     "stamp",
 ]
 
-SHIPPED = ("pages", "passages", "mixed")
+SHIPPED = ("pages", "passages", "mixed", "images")
 
 PLUGIN = "opensearch-multimodal"
 """Name of the server plugin that brings the field type ``multi_vector``."""
@@ -34,7 +34,7 @@ _PLUGIN_ENCODINGS = ("float32", "int8", "bit")
 
 
 def load_template(name: str) -> dict[str, Any]:
-    """Read an index body: ``pages``, ``passages`` or ``mixed``, or the path of a JSON file.
+    """Read an index body: ``pages``, ``passages``, ``mixed`` or ``images``, or the path of a JSON file.
 
     Raises:
         InvalidInput: there is no such file, or it is not an index body that describes itself.

@@ -9,6 +9,7 @@ import pytest
 
 from opensearch_multimodal.errors import InvalidInput
 from opensearch_multimodal.mappings import SourceField, build_body, load_template, parse_meta, stamp
+from opensearch_multimodal.mappings.profile_check import check_profiles
 from opensearch_multimodal.models import load_spec
 
 SHIPPED = ("pages", "passages")
@@ -70,6 +71,18 @@ def test_mixed_is_pages_with_images_by_a_model_of_ones_own(tmp_path: Path) -> No
         build_body(mixed, load_spec)
 
 
+def test_images_is_mixed_without_the_vectors_of_texts() -> None:
+    mixed, images = (load_template(name)["mappings"] for name in ("mixed", "images"))
+    gone = set(mixed["properties"]) - set(images["properties"])
+    assert gone == {"dense", "binary", "multi_vector", "fde"}
+    assert all(mixed["properties"][name] == value for name, value in images["properties"].items())
+    theirs = images["_meta"]["multimodal"]["fields"]
+    assert theirs == {"image_dense": mixed["_meta"]["multimodal"]["fields"]["image_dense"]}
+    meta = parse_meta("images", images["_meta"]["multimodal"])
+    assert meta.profiles["default"] == "image"
+    check_profiles(meta, images["properties"])
+
+
 def test_options_change_what_they_name() -> None:
     body = build_body(
         load_template("pages"), load_spec, shards=3, replicas=2, engine="faiss", analyzer="german"
@@ -120,7 +133,7 @@ def test_bad_body_files_are_refused(tmp_path: Path, content: str, message: str) 
 
 
 def test_missing_body_file_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="neither pages nor passages nor mixed nor a JSON file"):
+    with pytest.raises(InvalidInput, match="neither pages nor passages nor mixed nor images nor a JSON file"):
         load_template("pagez")
 
 
