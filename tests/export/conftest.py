@@ -5,10 +5,15 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 import pytest
+import torch
+from clusters import cluster, server
+from transformers.utils import logging
 
-collect_ignore_glob = (
-    [] if all(find_spec(name) for name in ("torch", "transformers", "onnxscript")) else ["test_*.py"]
-)
+__all__ = ["cluster", "server"]
+
+torch.set_num_threads(1)
+logging.set_verbosity_error()
+logging.disable_progress_bar()
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""One embedded server for the whole run; it lives in a folder that the server's own user can reach."""
+"""What the tests against real servers share."""
 
 from __future__ import annotations
 
@@ -10,31 +10,13 @@ from pathlib import Path
 import pytest
 import tiny_index
 from bridge import TOKEN, Bridge
+from clusters import cluster, server
 from faulty_service import FaultyService
 from plugin import Http
 
-from opensearch_multimodal.client import Cluster
 from opensearch_multimodal.server import EmbeddedServer
 
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[EmbeddedServer]:
-    """A running server, the project's plugin included, on an empty data folder."""
-    data = Path(tempfile.mkdtemp(prefix="osmm-test-"))  # pytest's own folders are closed to other users
-    data.chmod(0o755)
-    try:
-        with EmbeddedServer(data, heap="1g") as running:
-            yield running
-    finally:
-        shutil.rmtree(data, ignore_errors=True)
-
-
-@pytest.fixture
-def cluster(server: EmbeddedServer) -> Iterator[Cluster]:
-    """A connection to the server."""
-    connection = Cluster(server.url)
-    yield connection
-    connection.close()
+__all__ = ["cluster", "server"]
 
 
 @pytest.fixture(scope="module")
