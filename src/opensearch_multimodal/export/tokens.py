@@ -84,7 +84,7 @@ def read_tokenizer(folder: Path, rows: int) -> SourceTokenizer:
         if library is not None and not _agree(made, library):
             made = _of(library)
             notes = ("tokenizer.json alone gives other tokens than transformers: theirs was written.",)
-    elif library is not None:
+    elif library is not None and _has_words(library):
         made = _of(library)
         notes = ("There was no tokenizer.json: it was made by transformers from the folder's other files.",)
     else:
@@ -120,6 +120,11 @@ def _of(library: Any) -> Tokenizer:
             f"tokenizer: {type(library).__name__} of transformers has no tokenizer.json equivalent"
         )
     return _plain(Tokenizer.from_str(backend.to_str()))
+
+
+def _has_words(library: Any) -> bool:
+    """Say whether a tokenizer of transformers has more than special tokens: it makes one of no files at all."""
+    return bool(set(library.get_vocab()) - set(library.all_special_tokens))
 
 
 def _plain(tokenizer: Tokenizer) -> Tokenizer:
