@@ -40,11 +40,19 @@ def test_it_reads_pages_only(result: ExportResult) -> None:
     assert result.spec.licence == "Apache-2.0"
 
 
-@pytest.mark.parametrize("variant", [ARCHITECTURE, EfficientNetLite(size=(64, 96), features="blocks")])
+@pytest.mark.parametrize(
+    "variant",
+    [
+        ARCHITECTURE,
+        EfficientNetLite(block=None, cells=(1, 1), centred=False),
+        EfficientNetLite(size=(64, 96), block=10, cells=(4, 5)),
+    ],
+    ids=["shipped", "what the classifier reads", "cells that share positions"],
+)
 def test_its_features_are_the_packages(variant: EfficientNetLite, tmp_path: Path) -> None:
     plan = variant.plan(open_source("efficientnet-lite0"), ExportOptions())
     [(graph, session)] = exported.sessions(plan, tmp_path).values()
-    assert exported.difference(graph, session, counts=(1, 3)) <= 1e-5
+    assert exported.difference(graph, session, counts=(1, 3), unit=True) <= 1e-5
 
 
 def test_a_page_that_was_made_smaller_is_nearest_to_its_original(result: ExportResult) -> None:

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite: a small convolutional network whose pooled features say which pages look alike."""
+"""EfficientNet-Lite: a small convolutional network by whose features pages that look alike are found."""
 
 from __future__ import annotations
 
@@ -18,27 +18,31 @@ if TYPE_CHECKING:
 
     from ..source import Source
 
-__all__ = ["ARCHITECTURE", "EfficientNetLite", "Features"]
-
-Features = Literal["head", "blocks"]
-"""``head``: what the classifier reads, 1,280 components; ``blocks``: what the last block gives, 320."""
+__all__ = ["ARCHITECTURE", "EfficientNetLite"]
 
 
 @dataclass(frozen=True)
 class EfficientNetLite:
     """EfficientNet-Lite (Tan and Le, 2019, arXiv:1905.11946), as the package ``efficientnet-lite-pytorch``.
 
-    It was trained to name what a photograph shows, and has no text tower: pages are found by pages.
+    It was trained to name what a photograph shows, and has no text tower: pages are found by pages. What it
+    says of a page as a whole is much the same for all pages; where on the page its features are stronger or
+    weaker is not. So the vector is the mean of the features in each cell of a coarse grid, less the mean of
+    the cells. ``benchmarks/look_alike.py`` has the numbers by which the defaults were chosen.
 
     Attributes:
-        size: (height, width) in pixels, multiples of 32. By default the shape of a page.
+        size: (height, width) in pixels, multiples of 32.
         resize: how a page gets that size.
-        features: which features are averaged over the image.
+        block: the block whose features are taken; None takes those of the classifier, after the last one.
+        cells: (rows, columns) of the grid; one cell is the mean over the whole page.
+        centred: whether the mean of the cells is taken off.
     """
 
-    size: tuple[int, int] = (320, 224)
+    size: tuple[int, int] = (224, 224)
     resize: Literal["stretch", "crop", "pad"] = "stretch"
-    features: Features = "head"
+    block: int | None = 10
+    cells: tuple[int, int] = (3, 3)
+    centred: bool = True
 
     name: ClassVar[str] = "EfficientNet-Lite"
     model_types: ClassVar[frozenset[str]] = frozenset({"efficientnet_lite"})
@@ -47,11 +51,12 @@ class EfficientNetLite:
     def plan(self, source: Source, options: ExportOptions) -> Plan:
         """Make its features a model for images; see `Architecture.plan`."""
         model = _load(source)
-        dimension = (model._bn1 if self.features == "head" else model._blocks[-1]._bn2).num_features
+        norm = model._bn1 if self.block is None else model._blocks[self.block]._bn2
+        dimension = norm.num_features * self.cells[0] * self.cells[1]
         return Plan(
             kind=options.kind,
             dimension=dimension,
-            graphs=(_graph(model, self.size, self.features, dimension),),
+            graphs=(self._graph(model, dimension),),
             image={
                 "pooling": "none",
                 "size": self.size,
@@ -62,13 +67,75 @@ class EfficientNetLite:
                 "std": (128.0, 128.0, 128.0),
             },
             inputs=("image",),
+            notes=("The network was trained on photographs. Its vectors say where a page has what.",),
         )
+
+    def _graph(self, model: Any, dimension: int) -> Graph:
+        def reference(batch: Batch) -> npt.NDArray[np.float32]:
+            return library.run(lambda pixel_values: self._original(model, pixel_values), **batch)
+
+        return Graph(
+            tower="image",
+            file="image.onnx",
+            module=library.tower(model, self._encode),
+            inputs={"pixel_values": ("n", 3, *self.size)},
+            output="embedding",
+            output_axes=("n", dimension),
+            example=self._examples,
+            collate=library.stack,
+            reference=reference,
+        )
+
+    def _examples(self, rng: np.random.Generator, count: int) -> list[Batch]:
+        """Return blocks of grey, which are nearer to a page than noise is."""
+        batches: list[Batch] = []
+        for _ in range(count):
+            coarse = rng.uniform(-1, 1, (1, 3, self.size[0] // 16, self.size[1] // 16)).astype(np.float32)
+            fine = rng.uniform(-0.3, 0.3, (1, 3, *self.size)).astype(np.float32)
+            pixels = np.repeat(np.repeat(coarse, 16, axis=2), 16, axis=3) + fine
+            batches.append({"pixel_values": np.clip(pixels, -1, 1)})
+        return batches
+
+    def _encode(self, network: Any, pixel_values: torch.Tensor) -> torch.Tensor:
+        """Return the vectors, shape (n, cells * channels), of pixels, shape (n, 3, height, width)."""
+        import torch
+
+        states = network._swish(network._bn0(network._conv_stem(pixel_values)))
+        for block in network._blocks if self.block is None else network._blocks[: self.block + 1]:
+            states = block(states)
+        if self.block is None:
+            states = network._swish(network._bn1(network._conv_head(states)))
+        stride = 2 ** round(np.log2(self.size[0] / int(states.shape[2])))
+        weights = torch.from_numpy(
+            np.kron(
+                _shares(self.size[0] // stride, self.cells[0]), _shares(self.size[1] // stride, self.cells[1])
+            )
+        )
+        pooled = weights @ states.flatten(2).transpose(1, 2)
+        if self.centred:
+            pooled = pooled - pooled.mean(1, keepdim=True)
+        return pooled.flatten(1)
+
+    def _original(self, network: Any, pixel_values: torch.Tensor) -> torch.Tensor:
+        """Return the same by what the package and PyTorch have for it."""
+        import torch
+
+        kept: list[torch.Tensor] = []
+        if self.block is None:
+            kept.append(network.extract_features(pixel_values))
+        else:
+            hook = network._blocks[self.block].register_forward_hook(lambda _, __, out: kept.append(out))
+            network(pixel_values)
+            hook.remove()
+        pooled = torch.nn.functional.adaptive_avg_pool2d(kept[0], self.cells).flatten(2)
+        if self.centred:
+            pooled = pooled - pooled.mean(2, keepdim=True)
+        return pooled.transpose(1, 2).flatten(1)
 
 
 def _load(source: Source) -> Any:
     """Return the network with its weights, in evaluation mode."""
     import torch
-    from efficientnet_lite_pytorch import EfficientNet
 
     from ..packages import PackagedSource
 
@@ -76,6 +143,8 @@ def _load(source: Source) -> Any:
         raise InvalidInput(
             f"{source.folder}: an EfficientNet-Lite is exported by its package's name: efficientnet-lite0"
         )
+    from efficientnet_lite_pytorch import EfficientNet
+
     model = EfficientNet.from_name(source.config["variant"])
     try:
         model.load_state_dict(torch.load(source.file, map_location="cpu", weights_only=True))
@@ -85,51 +154,16 @@ def _load(source: Source) -> Any:
     return model.eval()
 
 
-def _graph(model: Any, size: tuple[int, int], features: Features, dimension: int) -> Graph:
-    def examples(rng: np.random.Generator, count: int) -> list[Batch]:
-        """Return blocks of grey, which are nearer to a page than noise is."""
-        batches = []
-        for _ in range(count):
-            coarse = rng.uniform(-1, 1, (1, 3, size[0] // 16, size[1] // 16)).astype(np.float32)
-            fine = rng.uniform(-0.3, 0.3, (1, 3, *size)).astype(np.float32)
-            pixels = np.repeat(np.repeat(coarse, 16, axis=2), 16, axis=3) + fine
-            batches.append({"pixel_values": np.clip(pixels, -1, 1)})
-        return batches
+def _shares(length: int, cells: int) -> npt.NDArray[np.float32]:
+    """Return how much of each cell's mean each of ``length`` positions is, shape (cells, length).
 
-    def reference(batch: Batch) -> npt.NDArray[np.float32]:
-        def original(pixel_values: torch.Tensor) -> torch.Tensor:
-            if features == "head":
-                pooled: torch.Tensor = model._avg_pooling(model.extract_features(pixel_values)).flatten(1)
-                return pooled
-            return _last_block(model, pixel_values).mean((2, 3))
-
-        return library.run(original, **batch)
-
-    def pooled(network: Any, pixel_values: torch.Tensor) -> torch.Tensor:
-        states = _last_block(network, pixel_values)
-        if features == "head":
-            states = network._swish(network._bn1(network._conv_head(states)))
-        return states.mean((2, 3))
-
-    return Graph(
-        tower="image",
-        file="image.onnx",
-        module=library.tower(model, pooled),
-        inputs={"pixel_values": ("n", 3, *size)},
-        output="embedding",
-        output_axes=("n", dimension),
-        example=examples,
-        collate=library.stack,
-        reference=reference,
-    )
-
-
-def _last_block(network: Any, pixel_values: torch.Tensor) -> torch.Tensor:
-    """Return what the last block gives, shape (n, 320, height / 32, width / 32)."""
-    states: torch.Tensor = network._swish(network._bn0(network._conv_stem(pixel_values)))
-    for block in network._blocks:
-        states = block(states)
-    return states
+    As PyTorch's adaptive pooling cuts them: cells may share a position.
+    """
+    shares = np.zeros((cells, length), dtype=np.float32)
+    for cell in range(cells):
+        start, end = cell * length // cells, -(-(cell + 1) * length // cells)
+        shares[cell, start:end] = 1 / (end - start)
+    return shares
 
 
 ARCHITECTURE = EfficientNetLite()
