@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import InvalidInput
-from ..graphs import Batch
+from ..graphs import Batch, Graph
 from ..tokens import SAMPLE
 
 if TYPE_CHECKING:
@@ -21,10 +22,12 @@ __all__ = [
     "image_processor",
     "image_settings",
     "load_tokenizer",
+    "on",
+    "original",
     "pad_texts",
+    "picture_graph",
     "plain_ids",
     "random_sequences",
-    "run",
     "same_tokens",
     "stack",
     "tokenizer_json",
@@ -51,13 +54,49 @@ def tower(model: torch.nn.Module, forward: Callable[..., Any]) -> torch.nn.Modul
     return Tower().eval()
 
 
-def run(function: Callable[..., Any], **inputs: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """Return what a function of tensors gives for arrays, without gradients."""
+def on(model: torch.nn.Module, device: str) -> torch.nn.Module:
+    """Return the model on a device; the one that is to be exported stays on the CPU."""
+    return model if device == "cpu" else copy.deepcopy(model).to(device)
+
+
+def original(model: torch.nn.Module, forward: Callable[..., Any], batch: Batch) -> npt.NDArray[np.float32]:
+    """Return what ``forward(model, **batch)`` gives, computed where the model lies."""
     import torch
 
+    device = next(model.parameters()).device
     with torch.inference_mode():
-        result = function(**{name: torch.from_numpy(value.copy()) for name, value in inputs.items()})
-        return np.asarray(result.float().numpy(), dtype=np.float32)
+        inputs = {name: torch.from_numpy(array.copy()).to(device) for name, array in batch.items()}
+        return np.asarray(forward(model, **inputs).float().cpu().numpy(), dtype=np.float32)
+
+
+def picture_graph(
+    model: torch.nn.Module, library: torch.nn.Module, side: tuple[int, int], dimension: int
+) -> Graph:
+    """Return the graph of an image tower with ``get_image_features`` that reads pictures of one size.
+
+    Args:
+        model: what is exported.
+        library: what it is compared with.
+        side: (height, width) of the pictures.
+        dimension: of the vectors.
+    """
+
+    def features(owner: Any, pixel_values: torch.Tensor) -> Any:
+        return owner.get_image_features(pixel_values=pixel_values).pooler_output
+
+    return Graph(
+        tower="image",
+        file="image.onnx",
+        module=tower(model, features),
+        inputs={"pixel_values": ("n", 3, *side)},
+        output="embedding",
+        output_axes=("n", dimension),
+        example=lambda rng, count: [
+            {"pixel_values": rng.standard_normal((1, 3, *side), dtype=np.float32)} for _ in range(count)
+        ],
+        collate=stack,
+        reference=lambda batch: original(library, features, batch),
+    )
 
 
 def image_processor(folder: Path) -> Any:

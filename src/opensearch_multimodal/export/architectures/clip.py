@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from ...errors import InvalidInput
 from ...models import Kind
@@ -13,6 +12,8 @@ from ..graphs import Batch, ExportOptions, Graph, Plan
 from . import _library as library
 
 if TYPE_CHECKING:
+    import torch
+
     from ..source import Source
     from ..tokens import SourceTokenizer
 
@@ -31,6 +32,7 @@ class Clip:
         from transformers import CLIPModel
 
         model = source.model(CLIPModel.from_pretrained)
+        original = library.on(model, options.device)
         config = model.config
         tokenizer = source.tokenizer(config.text_config.vocab_size)
         limit = min(options.max_tokens or 512, config.text_config.max_position_embeddings)
@@ -38,7 +40,10 @@ class Clip:
         return Plan(
             kind=options.kind,
             dimension=config.projection_dim,
-            graphs=(_text_graph(model, tokenizer, limit), _image_graph(model, side)),
+            graphs=(
+                _text_graph(model, original, tokenizer, limit),
+                library.picture_graph(model, original, side, config.projection_dim),
+            ),
             text={
                 "tokenizer": "tokenizer.json",
                 "pooling": "none",
@@ -57,7 +62,7 @@ class Clip:
         )
 
 
-def _text_graph(model: Any, tokenizer: SourceTokenizer, limit: int) -> Graph:
+def _text_graph(model: Any, original: Any, tokenizer: SourceTokenizer, limit: int) -> Graph:
     end = model.config.text_config.eos_token_id
     example = tokenizer.tokenizer.encode("a").ids
     # A configuration that says 2 is older than this setting: then the highest id is where the text ends.
@@ -73,53 +78,20 @@ def _text_graph(model: Any, tokenizer: SourceTokenizer, limit: int) -> Graph:
         lengths = rng.integers(3, limit + 1, count)
         return library.random_sequences(rng, lengths, ids, (example[:1], example[-1:]))
 
-    def reference(batch: Batch) -> npt.NDArray[np.float32]:
-        return library.run(
-            lambda **inputs: model.get_text_features(**inputs).pooler_output,
-            input_ids=batch["input_ids"],
-            attention_mask=batch["attention_mask"],
-        )
+    def features(clip: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Any:
+        return clip.get_text_features(input_ids=input_ids, attention_mask=attention_mask).pooler_output
 
     return Graph(
         tower="text",
         file="text.onnx",
-        module=library.tower(
-            model,
-            lambda clip, input_ids, attention_mask: (
-                clip.get_text_features(input_ids=input_ids, attention_mask=attention_mask).pooler_output
-            ),
-        ),
+        module=library.tower(model, features),
         inputs={"input_ids": ("n", "t"), "attention_mask": ("n", "t")},
         output="embedding",
         output_axes=("n", model.config.projection_dim),
         example=examples,
         collate=library.pad_texts,
-        reference=reference,
+        reference=lambda batch: library.original(original, features, batch),
         widen=library.widen_texts(limit),
-    )
-
-
-def _image_graph(model: Any, side: tuple[int, int]) -> Graph:
-    def examples(rng: np.random.Generator, count: int) -> list[Batch]:
-        return [{"pixel_values": rng.standard_normal((1, 3, *side), dtype=np.float32)} for _ in range(count)]
-
-    def reference(batch: Batch) -> npt.NDArray[np.float32]:
-        return library.run(
-            lambda pixel_values: model.get_image_features(pixel_values=pixel_values).pooler_output, **batch
-        )
-
-    return Graph(
-        tower="image",
-        file="image.onnx",
-        module=library.tower(
-            model, lambda clip, pixel_values: clip.get_image_features(pixel_values=pixel_values).pooler_output
-        ),
-        inputs={"pixel_values": ("n", 3, *side)},
-        output="embedding",
-        output_axes=("n", model.config.projection_dim),
-        example=examples,
-        collate=library.stack,
-        reference=reference,
     )
 
 

@@ -40,6 +40,7 @@ class ColPali:
     def plan(self, source: Source, options: ExportOptions) -> Plan:
         """Take a ColPali apart in queries and pages; see `Architecture.plan`."""
         model = _load(source)
+        original = library.on(model, options.device)
         processor = _processor(source, model)
         tokenizer, config = processor.tokenizer, model.config.vlm_config
         content = library.tokenizer_json(tokenizer)
@@ -50,7 +51,10 @@ class ColPali:
         return Plan(
             kind=options.kind,
             dimension=model.config.embedding_dim,
-            graphs=(_text_graph(model, processor, ids, limit), _image_graph(model, processor, ids, side)),
+            graphs=(
+                _text_graph(model, original, processor, ids, limit),
+                _image_graph(model, original, processor, ids, side),
+            ),
             text={
                 "tokenizer": "tokenizer.json",
                 "pooling": "none",
@@ -120,20 +124,13 @@ def _prompt(processor: Any) -> str:
     return f"{processor.tokenizer.bos_token}{processor.visual_prompt_prefix}\n"
 
 
-def _text_graph(model: Any, processor: Any, ids: npt.NDArray[np.int64], limit: int) -> Graph:
+def _text_graph(model: Any, original: Any, processor: Any, ids: npt.NDArray[np.int64], limit: int) -> Graph:
     tokenizer = processor.tokenizer
     tail = tokenizer(f"{processor.query_augmentation_token * 10}\n", add_special_tokens=False)["input_ids"]
 
     def examples(rng: np.random.Generator, count: int) -> list[Batch]:
         lengths = rng.integers(len(tail) + 3, min(limit, len(tail) + 60), count)
         return library.random_sequences(rng, lengths, ids, ([tokenizer.bos_token_id], tail))
-
-    def reference(batch: Batch) -> npt.NDArray[np.float32]:
-        return library.run(
-            lambda **inputs: model(**inputs).embeddings[0],
-            **batch,
-            token_type_ids=np.zeros_like(batch["input_ids"]),
-        )
 
     return Graph(
         tower="text",
@@ -151,12 +148,14 @@ def _text_graph(model: Any, processor: Any, ids: npt.NDArray[np.int64], limit: i
         output_axes=("n", "t", model.config.embedding_dim),
         example=examples,
         collate=library.pad_texts,
-        reference=reference,
+        reference=lambda batch: _original(original, batch),
         widen=library.widen_texts(limit),
     )
 
 
-def _image_graph(model: Any, processor: Any, ids: npt.NDArray[np.int64], side: tuple[int, int]) -> Graph:
+def _image_graph(
+    model: Any, original: Any, processor: Any, ids: npt.NDArray[np.int64], side: tuple[int, int]
+) -> Graph:
     patches = [processor.image_token_id] * processor.image_seq_length
     lead = [*patches, processor.tokenizer.bos_token_id]
     prompt = processor.tokenizer(_prompt(processor), add_special_tokens=False)["input_ids"]
@@ -174,13 +173,6 @@ def _image_graph(model: Any, processor: Any, ids: npt.NDArray[np.int64], side: t
             for sequence in sequences
         ]
 
-    def reference(batch: Batch) -> npt.NDArray[np.float32]:
-        return library.run(
-            lambda **inputs: model(**inputs).embeddings[0],
-            **batch,
-            token_type_ids=np.zeros_like(batch["input_ids"]),
-        )
-
     return Graph(
         tower="image",
         file="image.onnx",
@@ -190,12 +182,18 @@ def _image_graph(model: Any, processor: Any, ids: npt.NDArray[np.int64], side: t
         output_axes=("n", "t", model.config.embedding_dim),
         example=examples,
         collate=_collate,
-        reference=reference,
+        reference=lambda batch: _original(original, batch),
         widen=lambda batch: {
             **batch,
             **library.pad_texts([batch], batch["input_ids"].shape[1] + 7),
         },
     )
+
+
+def _original(model: Any, batch: Batch) -> npt.NDArray[np.float32]:
+    """Return the rows that the library gives for one query or page, without padding."""
+    types = {"token_type_ids": np.zeros_like(batch["input_ids"])}
+    return library.original(model, lambda colpali, **inputs: colpali(**inputs).embeddings[0], batch | types)
 
 
 def _encode_pages(

@@ -56,7 +56,7 @@ class EfficientNetLite:
         return Plan(
             kind=options.kind,
             dimension=dimension,
-            graphs=(self._graph(model, dimension),),
+            graphs=(self._graph(model, library.on(model, options.device), dimension),),
             image={
                 "pooling": "none",
                 "size": self.size,
@@ -70,10 +70,7 @@ class EfficientNetLite:
             notes=("The network was trained on photographs. Its vectors say where a page has what.",),
         )
 
-    def _graph(self, model: Any, dimension: int) -> Graph:
-        def reference(batch: Batch) -> npt.NDArray[np.float32]:
-            return library.run(lambda pixel_values: self._original(model, pixel_values), **batch)
-
+    def _graph(self, model: Any, original: Any, dimension: int) -> Graph:
         return Graph(
             tower="image",
             file="image.onnx",
@@ -83,7 +80,7 @@ class EfficientNetLite:
             output_axes=("n", dimension),
             example=self._examples,
             collate=library.stack,
-            reference=reference,
+            reference=lambda batch: library.original(original, self._original, batch),
         )
 
     def _examples(self, rng: np.random.Generator, count: int) -> list[Batch]:

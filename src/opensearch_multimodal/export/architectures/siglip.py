@@ -48,11 +48,12 @@ class Siglip:
         if not getattr(config, "vision_use_head", True):
             raise InvalidInput(f"{source.folder}: its image tower has no pooling head, so it gives no vector")
         side = (config.image_size,) * 2
-        text, settings, notes = text_parts(model, tokenizer, content, options)
+        original = library.on(model, options.device)
+        text, settings, notes = text_parts(model, original, tokenizer, content, options)
         return Plan(
             kind=options.kind,
             dimension=config.hidden_size,
-            graphs=(text, _image_graph(model, side)),
+            graphs=(text, library.picture_graph(model, original, side, config.hidden_size)),
             text=settings,
             image={
                 "pooling": "none",
@@ -88,7 +89,7 @@ def text_tokenizer(folder: Path) -> tuple[Any, bytes]:
 
 
 def text_parts(
-    model: Any, tokenizer: Any, content: bytes, options: ExportOptions
+    model: Any, original: Any, tokenizer: Any, content: bytes, options: ExportOptions
 ) -> tuple[Graph, dict[str, Any], tuple[str, ...]]:
     """Return the graph of the text tower, the settings of the spec, and notes for the report.
 
@@ -109,12 +110,19 @@ def text_parts(
         "long_input": "truncate",
     }
     ids = library.plain_ids(content, config.vocab_size)
-    graph = _text_graph(model, tokenizer, ids, length, limit, masked=masked)
+    graph = _text_graph(model, original, tokenizer, ids, length, limit, masked=masked)
     return graph, settings, (_MASK_NOTE,) if masked else ()
 
 
 def _text_graph(
-    model: Any, tokenizer: Any, ids: npt.NDArray[np.int64], length: int, limit: int, *, masked: bool
+    model: Any,
+    original: Any,
+    tokenizer: Any,
+    ids: npt.NDArray[np.int64],
+    length: int,
+    limit: int,
+    *,
+    masked: bool,
 ) -> Graph:
     left, padding = tokenizer.padding_side == "left", tokenizer.pad_token_id
     plain, empty = tokenizer("a")["input_ids"], tokenizer("")["input_ids"]
@@ -145,9 +153,10 @@ def _text_graph(
             return_tensors="np",
         )
         names = [name for name in ("input_ids", "attention_mask") if name in tokenizer.model_input_names]
-        return library.run(
-            lambda **inputs: model.get_text_features(**inputs).pooler_output,
-            **{name: np.asarray(filled[name], dtype=np.int64) for name in names},
+        return library.original(
+            original,
+            lambda siglip, **inputs: siglip.get_text_features(**inputs).pooler_output,
+            {name: np.asarray(filled[name], dtype=np.int64) for name in names},
         )
 
     return Graph(
@@ -161,31 +170,6 @@ def _text_graph(
         collate=library.pad_texts,
         reference=reference,
         widen=library.widen_texts(limit),
-    )
-
-
-def _image_graph(model: Any, side: tuple[int, int]) -> Graph:
-    def examples(rng: np.random.Generator, count: int) -> list[Batch]:
-        return [{"pixel_values": rng.standard_normal((1, 3, *side), dtype=np.float32)} for _ in range(count)]
-
-    def reference(batch: Batch) -> npt.NDArray[np.float32]:
-        return library.run(
-            lambda pixel_values: model.get_image_features(pixel_values=pixel_values).pooler_output, **batch
-        )
-
-    return Graph(
-        tower="image",
-        file="image.onnx",
-        module=library.tower(
-            model,
-            lambda siglip, pixel_values: siglip.get_image_features(pixel_values=pixel_values).pooler_output,
-        ),
-        inputs={"pixel_values": ("n", 3, *side)},
-        output="embedding",
-        output_axes=("n", model.config.vision_config.hidden_size),
-        example=examples,
-        collate=library.stack,
-        reference=reference,
     )
 
 

@@ -44,11 +44,12 @@ class Siglip2NaFlex:
                 f"image processor: patch_size {processor.patch_size}, the model's configuration says "
                 f"{config.patch_size}"
             )
-        text, settings, notes = text_parts(model, tokenizer, content, options)
+        original = library.on(model, options.device)
+        text, settings, notes = text_parts(model, original, tokenizer, content, options)
         return Plan(
             kind=options.kind,
             dimension=config.hidden_size,
-            graphs=(text, _image_graph(model, processor.max_num_patches)),
+            graphs=(text, _image_graph(model, original, processor.max_num_patches)),
             text=settings,
             image={
                 "pooling": "none",
@@ -65,7 +66,7 @@ class Siglip2NaFlex:
         )
 
 
-def _image_graph(model: Any, most: int) -> Graph:
+def _image_graph(model: Any, original: Any, most: int) -> Graph:
     config = model.config.vision_config
     side = model.vision_model.embeddings.position_embedding_size
     values = config.num_channels * config.patch_size**2
@@ -87,12 +88,14 @@ def _image_graph(model: Any, most: int) -> Graph:
         return batches
 
     def reference(batch: Batch) -> npt.NDArray[np.float32]:
-        shape = _shape_of(side, batch)
-        return library.run(
-            lambda **inputs: model.get_image_features(**inputs).pooler_output,
-            pixel_values=batch["patches"],
-            pixel_attention_mask=batch["patch_mask"],
-            spatial_shapes=np.array([shape], dtype=np.int64),
+        return library.original(
+            original,
+            lambda siglip, **inputs: siglip.get_image_features(**inputs).pooler_output,
+            {
+                "pixel_values": batch["patches"],
+                "pixel_attention_mask": batch["patch_mask"],
+                "spatial_shapes": np.array([_shape_of(side, batch)], dtype=np.int64),
+            },
         )
 
     return Graph(
