@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -91,7 +91,12 @@ def _converted(source: Path, precision: Precision, attempt: Attempt, external_ab
         from onnxruntime.transformers.float16 import convert_float_to_float16
 
         # By its path: shapes of a model above 2 GB are inferred in a file.
-        return convert_float_to_float16(str(source), keep_io_types=True, op_block_list=list(_FLOAT32_OPS))
+        kept = _float32_nodes(source)
+        model = convert_float_to_float16(
+            str(source), keep_io_types=True, op_block_list=list(_FLOAT32_OPS), node_block_list=sorted(kept)
+        )
+        _drop_round_trips(model, kept)
+        return model
     if precision == "int8-dynamic":
         from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -109,6 +114,49 @@ def _converted(source: Path, precision: Precision, attempt: Attempt, external_ab
     if precision == "int8-weights":
         quantize_weights(model, float_arithmetic=attempt == "float_arithmetic")
     return model
+
+
+def _float32_nodes(path: Path) -> set[str]:
+    """Return the names of nodes that stay float32 because of what they are for.
+
+    These lead to a sine or cosine (a position of 3000 times a frequency has no digit behind the point in
+    float16), or are in the middle of a root mean square (a square of more than 255² is infinite in float16).
+    """
+    import onnx
+
+    graph = onnx.load(str(path), load_external_data=False).graph
+    made_by = {output: node for node in graph.node for output in node.output}
+    roots = {node.output[0] for node in graph.node if node.op_type == "Sqrt"}
+    found = {node.name for node in graph.node if node.op_type == "Div" and roots.intersection(node.input)}
+    found |= {made_by[node.input[0]].name for node in graph.node if node.op_type == "Sqrt"}
+    waiting = [node for node in graph.node if node.op_type in ("Sin", "Cos")]
+    while waiting:
+        node = waiting.pop()
+        if node.op_type != "Shape":
+            before = [made_by[name] for name in node.input if name in made_by]
+            waiting += [one for one in before if one.name not in found]
+            found |= {one.name for one in before}
+    return found
+
+
+def _drop_round_trips(model: Any, nodes: Collection[str]) -> None:
+    """Let what stays float32 because of what it is for pass from one operator to the next as it is.
+
+    The converter rounds what stays float32 to float16 and back between any two operators.
+
+    Args:
+        model: changed in place.
+        nodes: the names that `_float32_nodes` gave.
+    """
+    made_by = {output: node for node in model.graph.node for output in node.output}
+    for node in model.graph.node:
+        if node.name not in nodes and node.op_type not in ("Sin", "Cos", "Sqrt", "ReduceMean"):
+            continue
+        for place, name in enumerate(node.input):
+            back = made_by.get(name)
+            there = made_by.get(back.input[0]) if back and back.name.endswith("_cast_to_fp32_node") else None
+            if there and there.name.endswith("_cast_to_fp16_node"):
+                node.input[place] = there.input[0]
 
 
 @contextmanager

@@ -81,7 +81,7 @@ class Decoder(nn.Module):
         if positions is None:
             angles = order[None, :, None].float() * self.frequencies.sum(0)
         else:
-            angles = positions.permute(1, 2, 0).float() @ self.frequencies
+            angles = (positions.unsqueeze(-1).float() * self.frequencies[:, None, None]).sum(0)
         cosine, sine = turns(angles, self.scaling)
         bias = (order[None, :] > order[:, None]).float() * MASKED
         for number, layer in enumerate(self.layers):
