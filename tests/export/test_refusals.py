@@ -1,4 +1,4 @@
-"""What is wrong with a folder, an option or the machine is said in one sentence, and nothing is left behind."""
+"""What is wrong with a folder, an option or the machine is one sentence, and nothing is left behind."""
 
 from __future__ import annotations
 
@@ -63,7 +63,8 @@ WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
             (f / WEIGHTS).rename(f / "model-00001-of-00002.safetensors"),
             put(
                 f / "model.safetensors.index.json",
-                b'{"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}',
+                b'{"weight_map": {"a": "model-00001-of-00002.safetensors", '
+                b'"b": "model-00002-of-00002.safetensors"}}',
             ),
         ),
         "names 2 files, of which 1 are missing, the first model-00002",
@@ -154,7 +155,7 @@ def test_names_and_folders_that_are_there_are_kept(tmp_path: Path) -> None:
     folder = write_model(tmp_path / "model", "bert")
     source, options = open_source(str(folder)), ExportOptions(pooling="mean")
     first = export_model(source, "tiny", options)
-    with pytest.raises(InvalidInput, match="there is a model 'tiny' already .* --force"):
+    with pytest.raises(InvalidInput, match=r"there is a model 'tiny' already .* --force"):
         export_model(source, "tiny", ExportOptions(pooling="cls"))
     assert models.load_spec("tiny") == first.spec
     second = export_model(source, "tiny", ExportOptions(pooling="cls"), force=True)
@@ -199,13 +200,15 @@ def test_what_cannot_be_made_of_a_model(
 
 @pytest.mark.parametrize("given", ["", "nowhere", "./no/such/folder", "json", "a b/c"])
 def test_what_is_no_model(given: str) -> None:
-    with pytest.raises(InvalidInput, match="is no folder, no importable package|has no config.json"):
+    with pytest.raises(InvalidInput, match=r"is no folder, no importable package|has no config.json"):
         open_source(given or "./no")
 
 
 def test_model_hub_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path))
-    with pytest.raises(EnvironmentProblem, match="cannot be fetched from the model hub .* give its folder") as raised:
+    with pytest.raises(
+        EnvironmentProblem, match=r"cannot be fetched from the model hub .* give its folder"
+    ) as raised:
         open_source("nobody/no-such-model")
     assert "\n" not in str(raised.value)
 
@@ -261,7 +264,7 @@ def test_interrupted_export_leaves_nothing(
 
 @pytest.mark.parametrize(("where", "megabytes"), [("home", 0), ("out", 1), ("home", 50)])
 def test_full_disk_leaves_nothing(where: str, megabytes: int, tmp_path: Path) -> None:
-    """No file may grow beyond a limit: the same answer of the system as of a full disk, at one or another write."""
+    """No file may grow beyond a limit: the system answers as with a full disk, at one or another write."""
     home, out = tmp_path / "home", tmp_path / "out" / "model"
     out.parent.mkdir()
     program = (
@@ -273,7 +276,9 @@ def test_full_disk_leaves_nothing(where: str, megabytes: int, tmp_path: Path) ->
     process = osmm([*arguments, *(["--out", str(out)] if where == "out" else [])], home, command=command)
     _, told = process.communicate(timeout=120)
     assert process.returncode == 2, told
-    assert re.search(r"^error: disk: there is no room for the export at .*; nothing was kept$", told, re.M), told
+    assert re.search(r"^error: disk: there is no room for the export at .*; nothing was kept$", told, re.M), (
+        told
+    )
     assert "Traceback" not in told
     assert left(out.parent) == []
     assert [path for path in left(home) if Path(path).is_file() or "tiny" in path] == []

@@ -123,7 +123,7 @@ def _of(library: Any) -> Tokenizer:
 
 
 def _has_words(library: Any) -> bool:
-    """Say whether a tokenizer of transformers has more than special tokens: it makes one of no files at all."""
+    """Say whether there are more than special tokens: transformers makes a tokenizer of no files at all."""
     return bool(set(library.get_vocab()) - set(library.all_special_tokens))
 
 
