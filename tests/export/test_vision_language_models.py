@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from PIL import Image, ImageDraw
 from tiny_idefics3 import make_colidefics3
 from tiny_qwen import make_colqwen2, make_engine_colqwen, make_qwen_embedding
@@ -18,7 +19,8 @@ from transformers import (
     Qwen2VLImageProcessorPil,
 )
 
-from opensearch_multimodal import encoder
+from opensearch_multimodal import encoder, models
+from opensearch_multimodal.cli.models import models as command
 from opensearch_multimodal.errors import InvalidInput
 from opensearch_multimodal.export import ExportOptions, export_model
 from opensearch_multimodal.export.source import open_source
@@ -164,3 +166,29 @@ def test_embedders_with_last_token_pooling(tmp_path, backbone):
     assert_equal(loaded.encode_passages(TEXTS), [vector("Represent it.", text=text) for text in TEXTS])
     assert_equal(loaded.encode_pages(pages()), [vector("Represent it.", image=page) for page in pages()])
     assert loaded.spec.mrl_dimensions == (16,)
+
+
+def test_the_command_exports_them(tmp_path):
+    folder = make_colqwen2(tmp_path / "model")
+    ran = CliRunner().invoke(
+        command, ["export", str(folder), "--name", "tiny-colqwen2", "--kind", "multi_vector"]
+    )
+
+    assert ran.exit_code == 0, ran.output
+    spec = models.load_spec("tiny-colqwen2")
+    vectors = encoder.load(spec).encode_pages(pages())
+    assert [rows.shape[1] for rows in vectors] == [16] * 4
+    assert spec.image is not None
+    assert spec.image.layout == "qwen_vl"
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "said"),
+    [
+        (make_qwen_embedding, "reranker", "yields multi_vector or dense, not reranker"),
+        (make_colidefics3, "dense", "yields multi_vector, not dense"),
+    ],
+)
+def test_what_they_cannot_yield_is_refused(tmp_path, make, kind, said):
+    with pytest.raises(InvalidInput, match=said):
+        export_model(open_source(str(make(tmp_path / "model"))), "tiny", ExportOptions(kind=kind))

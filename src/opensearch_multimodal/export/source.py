@@ -111,6 +111,7 @@ def open_source(given: str, *, revision: str | None = None) -> Source:
 
 def _described(root: Path, origin: str, revision: str, licence: str = "unknown") -> Source:
     folder = _transformer_folder(root)
+    _refuse_adapter(folder)
     if not (folder / "config.json").is_file():
         raise InvalidInput(
             f"folder: {folder} has no config.json: it is no model as transformers or sentence-transformers "
@@ -124,6 +125,22 @@ def _described(root: Path, origin: str, revision: str, licence: str = "unknown")
         origin,
         revision or str(config.get("_commit_hash") or ""),
         _licence(root, licence),
+    )
+
+
+def _refuse_adapter(folder: Path) -> None:
+    """Refuse a folder with an adapter of peft, whose weights mean nothing without its base model's."""
+    adapter = read_object(folder / "adapter_config.json")
+    if not adapter or any(folder.glob("model*.safetensors")) or any(folder.glob("pytorch_model*.bin")):
+        return
+    kind, base = (
+        adapter.get("peft_type") or "peft",
+        adapter.get("base_model_name_or_path") or "its base model",
+    )
+    raise InvalidInput(
+        f"folder: {folder} holds a {kind} adapter for {base}, no model: load both with the library they were "
+        "trained with, call merge_and_unload(), save_pretrained() model and processor into one folder, and "
+        "export that"
     )
 
 

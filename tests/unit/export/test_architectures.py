@@ -12,7 +12,12 @@ from opensearch_multimodal.export.architectures import architectures, recognise,
 
 
 def test_no_two_architectures_claim_a_model() -> None:
-    claimed = Counter(one for architecture in architectures() for one in architecture.model_types)
+    claimed = Counter(
+        (model_type, kind)
+        for architecture in architectures()
+        for model_type in architecture.model_types
+        for kind in architecture.kinds
+    )
     assert [name for name, count in claimed.items() if count > 1] == []
     assert all(architecture.kinds for architecture in architectures())
 

@@ -49,8 +49,8 @@ class Decoder(nn.Module):
         rotary = model.rotary_emb
         if rotary.rope_type in ("dynamic", "longrope"):
             raise InvalidInput(
-                f"rope_type: positions of type '{rotary.rope_type}' depend on the length of a text and cannot "
-                "be exported"
+                f"rope_type: positions of type '{rotary.rope_type}' depend on the length of a text and "
+                "cannot be exported"
             )
         if "sliding_attention" in (getattr(model.config, "layer_types", None) or ()):
             raise InvalidInput(
