@@ -133,6 +133,7 @@ def _compared(
     spread = float(np.sqrt(np.mean((wanted - wanted.mean(axis=0)) ** 2)))
     return GraphParity(
         file=graph.file,
+        logits=graph.output == "logits",
         examples=len(examples),
         rows=sum(len(rows) for rows in original),
         sizes=_sizes(graph, examples),

@@ -16,7 +16,8 @@ class Tolerance:
     """How far an ONNX file may be from the original.
 
     Attributes:
-        cosine: the least cosine of a vector; of rerankers, the least correlation of logits.
+        cosine: the least cosine of a vector.
+        correlation: of a reranker's logits, the least.
         difference: the largest difference of a component of unit vectors; None does not limit it.
         padding: the largest change of a component by what else is in the batch; None does not limit it.
         order: the least share of decided pairs that keep their order; None does not limit it.
@@ -24,6 +25,7 @@ class Tolerance:
     """
 
     cosine: float
+    correlation: float
     difference: float | None
     padding: float | None
     order: float | None = None
@@ -31,10 +33,10 @@ class Tolerance:
 
 
 TOLERANCES: dict[Precision, Tolerance] = {
-    "fp32": Tolerance(0.99999, 1e-4, 1e-5, order=1.0),
-    "fp16": Tolerance(0.999, 2e-2, 1e-2),
-    "int8-weights": Tolerance(0.999, None, 1e-2),
-    "int8-dynamic": Tolerance(0.95, None, None, batch_dependent=True),
+    "fp32": Tolerance(0.99999, 0.99999, 1e-4, 1e-5, order=1.0),
+    "fp16": Tolerance(0.999, 0.999, 2e-2, 1e-2),
+    "int8-weights": Tolerance(0.999, 0.99, None, 1e-2),
+    "int8-dynamic": Tolerance(0.95, 0.9, None, None, batch_dependent=True),
 }
 """What each precision has to reach."""
 
@@ -47,6 +49,7 @@ class GraphParity:
 
     Attributes:
         file: the ONNX file.
+        logits: whether it gives logits, not vectors.
         examples: how many generated inputs.
         rows: how many vectors they have.
         sizes: the sizes of the inputs, such as ``3–384 t``.
@@ -61,6 +64,7 @@ class GraphParity:
     """
 
     file: str
+    logits: bool
     examples: int
     rows: int
     sizes: str
@@ -125,10 +129,11 @@ def refuse_outside(parity: Parity, name: str) -> None:
     limits = parity.tolerance
     for graph in parity.graphs:
         where = f"parity: {graph.file} of '{name}' in {parity.precision}"
-        if not graph.cosine_min >= limits.cosine:
+        what, least = ("correlation", limits.correlation) if graph.logits else ("cosine", limits.cosine)
+        if not graph.cosine_min >= least:
             raise InvalidInput(
-                f"{where} reaches a cosine of {graph.cosine_min:.6f} to the original, less than "
-                f"{limits.cosine}: nothing was kept{_remedy(parity.precision)}"
+                f"{where} reaches a {what} of {graph.cosine_min:.6f} to the original, less than "
+                f"{least}: nothing was kept{_remedy(parity.precision)}"
             )
         if limits.difference is not None and not graph.max_difference <= limits.difference:
             raise InvalidInput(

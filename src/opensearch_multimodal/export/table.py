@@ -54,7 +54,7 @@ def summary(parity: Parity) -> list[tuple[str, str]]:
     rows = [
         (
             graph.file,
-            f"cosine ≥ {graph.cosine_min:.7f}, differs by at most {graph.max_difference:.2g}, "
+            f"{'correlation' if graph.logits else 'cosine'} ≥ {graph.cosine_min:.7f}, differs by at most {graph.max_difference:.2g}, "
             f"in a batch by {graph.padding_difference:.2g} ({graph.examples} inputs, {graph.sizes})",
         )
         for graph in parity.graphs
@@ -71,7 +71,8 @@ def summary(parity: Parity) -> list[tuple[str, str]]:
 
 def _limits(parity: Parity) -> str:
     limits = parity.tolerance
-    parts = [f"cosine ≥ {limits.cosine}"]
+    logits = any(graph.logits for graph in parity.graphs)
+    parts = [f"correlation ≥ {limits.correlation}" if logits else f"cosine ≥ {limits.cosine}"]
     if limits.difference is not None:
         parts.append(f"difference ≤ {limits.difference:g}")
     if limits.padding is not None:

