@@ -84,6 +84,25 @@ def test_options_end_in_the_spec(folder: Path, tmp_path: Path) -> None:
     assert "tiny" not in [one.name for one in models.list_specs()]
 
 
+def test_exported_folder_is_added_as_it_is(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    given = ("--kind", "multi_vector", "--precision", "int8-dynamic", "--query-prefix", "query: ")
+    osmm("models", "export", str(folder), "--name", "tiny", "--out", str(out), *given)
+    spec = models.parse_spec((out / "spec.toml").read_bytes(), "spec.toml")
+    assert spec.batch_dependent
+    _, error = osmm("models", "add", str(out), "--kind", "dense", code=1)
+    assert "kind: " in error
+    assert "spec.toml says it" in error
+    told, _ = osmm("models", "add", str(out))
+    assert spec.fingerprint in told
+    assert models.load_spec("tiny") == spec
+    osmm("models", "add", str(out), "--name", "other")
+    assert models.load_spec("other").fingerprint == spec.fingerprint
+    (out / "spec.toml").unlink()
+    _, error = osmm("models", "add", str(out), code=1)
+    assert "the model needs --name" in error
+
+
 def test_errors_are_one_sentence(folder: Path, tmp_path: Path) -> None:
     (folder / "config.json").write_text('{"model_type": "mamba"}')
     _, error = osmm("models", "export", str(folder), "--name", "tiny", "--kind", "dense", code=1)

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from rich.table import Table
 
 from .. import models as store
+from ..errors import InvalidInput
 from .console import stderr, stdout
 from .export import export
 from .rotations import fit_rotation, rotations
@@ -106,13 +107,11 @@ def verify(names: tuple[str, ...]) -> None:
 
 @models.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--name", required=True, help="The model's name, for index bodies and commands.")
+@click.option("--name", help="The model's name, for index bodies and commands. [default: spec.toml's]")
 @click.option(
     "--kind",
     type=click.Choice(["dense", "multi_vector", "reranker"]),
-    default="dense",
-    show_default=True,
-    help="One vector per input, one per token or patch, or a score per pair of question and text.",
+    help="One vector per input, one per token or patch, or a score per pair of texts. [default: dense]",
 )
 @click.option(
     "--input",
@@ -156,9 +155,7 @@ def verify(names: tuple[str, ...]) -> None:
 @click.option(
     "--long-input",
     type=click.Choice(["window", "truncate"]),
-    default="window",
-    show_default=True,
-    help="Read longer texts in windows, or cut them.",
+    help="Read longer texts in windows, or cut them. [default: window]",
 )
 @click.option(
     "--skip-special/--keep-special",
@@ -170,10 +167,10 @@ def verify(names: tuple[str, ...]) -> None:
     default=None,
     help="multi_vector: passage vectors of punctuation.",
 )
-@click.option("--description", default="", help="One line for 'osmm models list'.")
-@click.option("--licence", default="unknown", help="SPDX id of the weights' licence.")
-@click.option("--source", default="", help="Where the weights come from.")
-@click.option("--revision", default="", help="Which revision of the source they are.")
+@click.option("--description", help="One line for 'osmm models list'.")
+@click.option("--licence", help="SPDX id of the weights' licence. [default: unknown]")
+@click.option("--source", help="Where the weights come from.")
+@click.option("--revision", help="Which revision of the source they are.")
 @click.option("--link", is_flag=True, help="Keep links to the files instead of copies.")
 @click.option("--force", is_flag=True, help="Replace a model of the same name.")
 @click.option(
@@ -183,14 +180,15 @@ def verify(names: tuple[str, ...]) -> None:
     "an index takes such a model only if it is created with the same option.",
 )
 def add(
-    folder: Path, name: str, link: bool, force: bool, allow_batch_dependence: bool, **options: Any
+    folder: Path, name: str | None, link: bool, force: bool, allow_batch_dependence: bool, **options: Any
 ) -> None:
     """Add the model in FOLDER: draft its spec, run it, and keep both.
 
     FOLDER holds ONNX files, as optimum or sentence-transformers export them (also in onnx/), and for texts
     a tokenizer.json; configuration files beside them are read for defaults. A text tower and an image tower
     in two files share one space: text queries then find images. A reranker is a cross-encoder whose output
-    are 1 or 2 logits.
+    are 1 or 2 logits. A folder that 'osmm models export --out' made has all that in its spec.toml, and needs
+    no option.
 
     The model is run before it is kept: dimension, finite unit vectors, different vectors for different
     inputs, the same vector alone and in a batch; a reranker's scores likewise.
@@ -198,13 +196,13 @@ def add(
     from .. import encoder
 
     given = {key: value for key, value in options.items() if value not in (None, ())}
-    spec = store.draft_spec(folder, name, store.DraftOptions(**given))
+    spec = _spec_of(folder, name, given)
+    name = spec.name
     if not force:
         store.refuse_clash(name)
+    allowed = allow_batch_dependence or spec.batch_dependent
     with stderr.status(f"running {name} …"):
-        check = encoder.check_model(spec, folder=folder, allow_batch_dependence=allow_batch_dependence)
-    if check.batch_dependent:
-        spec = spec.model_copy(update={"batch_dependent": True})
+        check = encoder.check_model(spec, folder=folder, allow_batch_dependence=allowed)
     target = store.save_spec(spec, folder, link=link, force=force)
     yields = "labels" if spec.kind == "reranker" else "dimension"
     stdout.print(f"added [bold]{name}[/]: {spec.kind}, {yields} {check.dimension}", highlight=False)
@@ -212,6 +210,20 @@ def add(
     stdout.print(f"  in a batch   differs by at most {check.batch_difference:.2g}", highlight=False)
     stdout.print(f"  fingerprint  {spec.fingerprint}", highlight=False, soft_wrap=True)
     stdout.print(f"  spec         {target}", highlight=False, soft_wrap=True)
+
+
+def _spec_of(folder: Path, name: str | None, given: dict[str, Any]) -> store.ModelSpec:
+    """Return the spec that an export left in a folder, else a draft."""
+    path = folder / "spec.toml"
+    if not path.is_file():
+        if name is None:
+            raise InvalidInput(f"name: {folder} has no spec.toml, so the model needs --name")
+        return store.draft_spec(folder, name, store.DraftOptions(**given))
+    if given:
+        first = next(iter(given)).replace("_", "-")
+        raise InvalidInput(f"{first}: {path} says it; change it there, or remove that file and say it all")
+    spec = store.parse_spec(path.read_bytes(), str(path))
+    return spec if name is None else spec.model_copy(update={"name": store.check_name(name)})
 
 
 def pull_with_progress(names: Sequence[str]) -> None:

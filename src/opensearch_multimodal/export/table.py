@@ -54,7 +54,8 @@ def summary(parity: Parity) -> list[tuple[str, str]]:
     rows = [
         (
             graph.file,
-            f"{'correlation' if graph.logits else 'cosine'} ≥ {graph.cosine_min:.7f}, differs by at most {graph.max_difference:.2g}, "
+            f"{'correlation' if graph.logits else 'cosine'} ≥ {graph.cosine_min:.7f}, "
+            f"differs by at most {graph.max_difference:.2g}, "
             f"in a batch by {graph.padding_difference:.2g} ({graph.examples} inputs, {graph.sizes})",
         )
         for graph in parity.graphs

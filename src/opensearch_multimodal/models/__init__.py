@@ -18,6 +18,7 @@ from .spec import (
     Prompt,
     Session,
     TextTower,
+    check_name,
 )
 from .store import (
     DEFAULT_MODELS,
@@ -49,6 +50,7 @@ __all__ = [
     "TextTower",
     "artifact_folder",
     "build_model",
+    "check_name",
     "draft_spec",
     "find_spec_file",
     "is_present",
