@@ -89,3 +89,17 @@ def test_weights_that_are_missing_are_refused(tmp_path: Path) -> None:
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(InvalidInput, match="text_projection"):
         export_model(open_source(str(folder)), "tiny-clip", out=tmp_path / "model")
+
+
+def test_options_that_mean_nothing_are_refused(folder: Path, tmp_path: Path) -> None:
+    options = ExportOptions(pooling="mean")
+    with pytest.raises(InvalidInput, match="pooling: 'mean' means nothing to CLIP"):
+        export_model(open_source(str(folder)), "tiny-clip", options, out=tmp_path / "model")
+
+
+def test_prefixes_and_lengths_of_the_user_reach_the_spec(folder: Path, tmp_path: Path) -> None:
+    options = ExportOptions(query_prefix="a photo of ", max_tokens=20, mrl_dimensions=(12, 8))
+    spec = export_model(open_source(str(folder)), "tiny-clip", options, out=tmp_path / "model").spec
+    assert spec.text is not None
+    assert (spec.text.query_prefix, spec.text.max_query_tokens) == ("a photo of ", 20)
+    assert spec.mrl_dimensions == (8, 12)

@@ -12,13 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import InvalidInput
-from ..graphs import Batch, Graph
+from ..graphs import Batch, ExportOptions, Graph
 from ..tokens import SAMPLE
 
 if TYPE_CHECKING:
     import torch
 
 __all__ = [
+    "cut",
     "image_processor",
     "image_settings",
     "load_tokenizer",
@@ -28,6 +29,7 @@ __all__ = [
     "picture_graph",
     "plain_ids",
     "random_sequences",
+    "refuse",
     "same_tokens",
     "stack",
     "tokenizer_json",
@@ -52,6 +54,24 @@ def tower(model: torch.nn.Module, forward: Callable[..., Any]) -> torch.nn.Modul
             return forward(self.model, *inputs)
 
     return Tower().eval()
+
+
+def refuse(options: ExportOptions, name: str, *fields: str) -> None:
+    """Raise `InvalidInput` if the user says what means nothing to an architecture.
+
+    Args:
+        options: what the user says.
+        name: of the architecture.
+        fields: of `ExportOptions`.
+    """
+    for field in fields:
+        if getattr(options, field) is not None:
+            raise InvalidInput(f"{field}: {getattr(options, field)!r} means nothing to {name}; leave it out")
+
+
+def cut(options: ExportOptions) -> tuple[int, ...]:
+    """Return the dimensions to which the user says vectors may be cut."""
+    return tuple(sorted(set(options.mrl_dimensions or ())))
 
 
 def on(model: torch.nn.Module, device: str) -> torch.nn.Module:

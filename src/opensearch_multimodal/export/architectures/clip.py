@@ -31,6 +31,7 @@ class Clip:
         """Take a CLIP apart in its two towers; see `Architecture.plan`."""
         from transformers import CLIPModel
 
+        library.refuse(options, self.name, "pooling")
         model = source.model(CLIPModel.from_pretrained)
         original = library.on(model, options.device)
         config = model.config
@@ -39,6 +40,7 @@ class Clip:
         side = (config.vision_config.image_size,) * 2
         return Plan(
             kind=options.kind,
+            mrl_dimensions=library.cut(options),
             dimension=config.projection_dim,
             graphs=(
                 _text_graph(model, original, tokenizer, limit),

@@ -39,6 +39,7 @@ class ColPali:
 
     def plan(self, source: Source, options: ExportOptions) -> Plan:
         """Take a ColPali apart in queries and pages; see `Architecture.plan`."""
+        library.refuse(options, self.name, "pooling", "passage_prefix")
         model = _load(source)
         original = library.on(model, options.device)
         processor = _processor(source, model)
@@ -50,6 +51,7 @@ class ColPali:
         limit = min(options.max_tokens or _MOST_QUERY_TOKENS, config.text_config.max_position_embeddings)
         return Plan(
             kind=options.kind,
+            mrl_dimensions=library.cut(options),
             dimension=model.config.embedding_dim,
             graphs=(
                 _text_graph(model, original, processor, ids, limit),

@@ -50,11 +50,13 @@ class EfficientNetLite:
 
     def plan(self, source: Source, options: ExportOptions) -> Plan:
         """Make its features a model for images; see `Architecture.plan`."""
+        library.refuse(options, self.name, "pooling", "max_tokens", "query_prefix", "passage_prefix")
         model = _load(source)
         norm = model._bn1 if self.block is None else model._blocks[self.block]._bn2
         dimension = norm.num_features * self.cells[0] * self.cells[1]
         return Plan(
             kind=options.kind,
+            mrl_dimensions=library.cut(options),
             dimension=dimension,
             graphs=(self._graph(model, library.on(model, options.device), dimension),),
             image={

@@ -42,6 +42,7 @@ class Siglip:
         """Take a SigLIP apart in its two towers; see `Architecture.plan`."""
         from transformers import SiglipModel
 
+        library.refuse(options, self.name, "pooling")
         model = source.model(SiglipModel.from_pretrained)
         tokenizer, content = text_tokenizer(source.folder)
         config = model.config.vision_config
@@ -52,6 +53,7 @@ class Siglip:
         text, settings, notes = text_parts(model, original, tokenizer, content, options)
         return Plan(
             kind=options.kind,
+            mrl_dimensions=library.cut(options),
             dimension=config.hidden_size,
             graphs=(text, library.picture_graph(model, original, side, config.hidden_size)),
             text=settings,

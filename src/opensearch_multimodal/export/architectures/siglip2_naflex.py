@@ -33,6 +33,7 @@ class Siglip2NaFlex:
         """Take a SigLIP2 apart in its two towers; see `Architecture.plan`."""
         from transformers import Siglip2Model
 
+        library.refuse(options, self.name, "pooling")
         model = source.model(Siglip2Model.from_pretrained)
         tokenizer, content = text_tokenizer(source.folder)
         config = model.config.vision_config
@@ -48,6 +49,7 @@ class Siglip2NaFlex:
         text, settings, notes = text_parts(model, original, tokenizer, content, options)
         return Plan(
             kind=options.kind,
+            mrl_dimensions=library.cut(options),
             dimension=config.hidden_size,
             graphs=(text, _image_graph(model, original, processor.max_num_patches)),
             text=settings,
