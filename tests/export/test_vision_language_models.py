@@ -9,11 +9,12 @@ import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image, ImageDraw
-from tiny_idefics3 import make_colidefics3
+from tiny_idefics3 import make_colidefics3, make_colmodernvbert
 from tiny_qwen import make_colqwen2, make_engine_colqwen, make_qwen_embedding
 from transformers import (
     AutoModel,
     AutoProcessor,
+    ColModernVBertForRetrieval,
     ColQwen2ForRetrieval,
     Idefics3ImageProcessorPil,
     Qwen2VLImageProcessorPil,
@@ -132,6 +133,19 @@ def test_merged_colidefics3_of_colpali_engine(tmp_path):
         engine_vectors(model, projection, library(text=[prompt], images=[[page]], return_tensors="pt"))
         for page in pages()
     ]
+    assert_equal(loaded.encode_queries(TEXTS), queries)
+    assert_equal(loaded.encode_pages(pages()), images)
+
+
+@torch.no_grad()
+def test_colmodernvbert_of_transformers(tmp_path):
+    folder = make_colmodernvbert(tmp_path / "model")
+    loaded = exported(folder, tmp_path, kind="multi_vector")
+    model = ColModernVBertForRetrieval.from_pretrained(folder)
+    library = processor(folder, Idefics3ImageProcessorPil)
+
+    queries = [model(**library.process_queries([text])).embeddings[0].numpy() for text in TEXTS]
+    images = [model(**library.process_images([page])).embeddings[0].numpy() for page in pages()]
     assert_equal(loaded.encode_queries(TEXTS), queries)
     assert_equal(loaded.encode_pages(pages()), images)
 

@@ -1,4 +1,4 @@
-"""A tiny ColIdefics3 with random weights, from transformers' own classes."""
+"""A tiny ColIdefics3 and a tiny ColModernVBERT with random weights, from transformers' own classes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from tiny_qwen import MERGES, random_weights
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import (
+    ColModernVBertConfig,
+    ColModernVBertForRetrieval,
+    ColModernVBertProcessor,
     Idefics3Config,
     Idefics3ImageProcessor,
     Idefics3Model,
@@ -21,6 +24,7 @@ from transformers import (
 
 SPECIAL = [
     "<|endoftext|>",
+    "<|begin_of_text|>",
     "<|im_start|>",
     "<|im_end|>",
     "<fake_token_around_image>",
@@ -107,4 +111,64 @@ def make_colidefics3(folder: Path, *, dimension: int = 16, **sizes: Any) -> Path
     )
     length = (sizes["tile"] // sizes["patch"] // sizes["scale"]) ** 2
     Idefics3Processor(images, tokenizer, image_seq_len=length).save_pretrained(folder)
+    return folder
+
+
+def make_colmodernvbert(folder: Path, *, dimension: int = 16, **sizes: Any) -> Path:
+    """Write a ColModernVBERT as transformers saves one."""
+    sizes = {
+        "hidden": 48,
+        "layers": 3,
+        "heads": 4,
+        "vision": 32,
+        "depth": 2,
+        "vision_heads": 4,
+        "tile": 32,
+        "patch": 8,
+        "scale": 2,
+        "longest": 3,
+        "local": 16,
+    } | sizes
+    tokenizer = make_tokenizer()
+    config = ColModernVBertConfig(
+        embedding_dim=dimension,
+        vlm_config={
+            "model_type": "modernvbert",
+            "image_token_id": tokenizer.convert_tokens_to_ids("<image>"),
+            "pixel_shuffle_factor": sizes["scale"],
+            "vision_config": {
+                "model_type": "siglip_vision_model",
+                "hidden_size": sizes["vision"],
+                "intermediate_size": sizes["vision"] * 2,
+                "num_hidden_layers": sizes["depth"],
+                "num_attention_heads": sizes["vision_heads"],
+                "image_size": sizes["tile"],
+                "patch_size": sizes["patch"],
+                "vision_use_head": False,
+            },
+            "text_config": {
+                "model_type": "modernbert",
+                "vocab_size": sizes.get("vocabulary", len(tokenizer) + 8),
+                "hidden_size": sizes["hidden"],
+                "intermediate_size": sizes["hidden"] * 2,
+                "num_hidden_layers": sizes["layers"],
+                "num_attention_heads": sizes["heads"],
+                "global_attn_every_n_layers": 2,
+                "local_attention": sizes["local"],
+                "max_position_embeddings": 2048,
+                "pad_token_id": tokenizer.pad_token_id,
+                "bos_token_id": tokenizer.bos_token_id,
+                "eos_token_id": tokenizer.eos_token_id,
+                "cls_token_id": tokenizer.bos_token_id,
+                "sep_token_id": tokenizer.eos_token_id,
+            },
+        },
+    )
+    random_weights(ColModernVBertForRetrieval(config)).save_pretrained(folder)
+    images = Idefics3ImageProcessor(
+        size={"longest_edge": sizes["longest"] * sizes["tile"]},
+        max_image_size={"longest_edge": sizes["tile"]},
+    )
+    length = (sizes["tile"] // sizes["patch"] // sizes["scale"]) ** 2
+    ColModernVBertProcessor(images, tokenizer, image_seq_len=length).save_pretrained(folder)
     return folder

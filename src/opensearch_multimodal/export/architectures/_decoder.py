@@ -65,12 +65,17 @@ class Decoder(nn.Module):
         self.norm = RMSNorm(model.norm)
 
     def forward(
-        self, states: Tensor, positions: Tensor | None = None, added: Sequence[Tensor] = ()
+        self,
+        states: Tensor,
+        mask: Tensor | None = None,
+        positions: Tensor | None = None,
+        added: Sequence[Tensor] = (),
     ) -> Tensor:
         """Return the states after the last layer.
 
         Args:
             states: (n, t, d): the token embeddings, with image features in their places.
+            mask: not needed; other language models want to know what is padding.
             positions: (axes, n, t), int64; None for 0, 1, 2, …
             added: (n, t, d) each: added to the states after the first layers.
 
@@ -189,14 +194,14 @@ class TextGraph(nn.Module):
 
     Args:
         table: the token embeddings.
-        decoder: the language model.
+        language: the language model.
         head: the pooling.
     """
 
-    def __init__(self, table: nn.Module, decoder: Decoder, head: Head) -> None:
+    def __init__(self, table: nn.Module, language: nn.Module, head: Head) -> None:
         super().__init__()
-        self.table, self.decoder, self.head = table, decoder, head
+        self.table, self.language, self.head = table, language, head
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Return what the head makes of texts (n, t)."""
-        return self.head(self.decoder(self.table(input_ids)), attention_mask)
+        return self.head(self.language(self.table(input_ids), attention_mask), attention_mask)

@@ -32,6 +32,8 @@ class PageExamples:
         names: the inputs that the graph has a use for.
         unit: the sides of the pages vary by so many pixels.
         largest: how many of these units the longest side has.
+        thin: how many the shorter side of a page has at most, the longer one having the most: for models that
+            scale all pages to one length, of which the thin ones cost less.
     """
 
     def __init__(
@@ -41,9 +43,11 @@ class PageExamples:
         names: Sequence[str],
         unit: int,
         largest: int = 8,
+        thin: int | None = None,
     ) -> None:
         whole = ImageTower(onnx="image.onnx", output="embedding", **tower)
-        self._names, self._unit, self._largest = tuple(names), unit, largest
+        self._names, self._unit = tuple(names), unit
+        self._largest, self._thin = largest, thin
         with tempfile.TemporaryDirectory() as folder:
             if whole.prompt is not None:
                 (Path(folder) / whole.prompt.tokenizer).write_bytes(tokenizer.content)
@@ -51,9 +55,15 @@ class PageExamples:
 
     def example(self, generator: np.random.Generator, count: int) -> list[Batch]:
         """Return pages of different shapes, each as a batch of one without padding."""
-        sizes = (
-            generator.integers(1, self._largest + 1, (count, 2)) + generator.random((count, 2)) - 0.5
-        ) * self._unit
+        sides = generator.integers(1, self._largest + 1, (count, 2))
+        if self._thin:
+            sides = generator.permuted(
+                np.stack(
+                    (np.full(count, self._largest), generator.integers(1, self._thin + 1, count)), axis=1
+                ),
+                axis=1,
+            )
+        sizes = (sides + generator.random((count, 2)) - 0.5) * self._unit
         return [self._page(generator, *(max(int(side), 8) for side in size)) for size in sizes]
 
     def _page(self, generator: np.random.Generator, height: int, width: int) -> Batch:

@@ -1,11 +1,13 @@
-"""The graph of an Idefics3 model that reads pages, cut in tiles, together with a prompt."""
+"""The graph of a model like Idefics3, which reads pages cut in tiles together with a prompt."""
 
 from __future__ import annotations
+
+import inspect
 
 import torch
 from torch import Tensor, nn
 
-from ._decoder import Decoder, Head, attend
+from ._decoder import Head, attend
 
 __all__ = ["TileGraph", "TileTower"]
 
@@ -14,10 +16,11 @@ class TileTower(nn.Module):
     """Square tiles in, image features of the language model out.
 
     Args:
-        model: Idefics3Model of transformers.
+        model: Idefics3Model or ModernVBertModel of transformers.
+        scale: so many patches by so many become one feature.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, scale: int) -> None:
         super().__init__()
         vision, config = model.vision_model, model.config.vision_config
         self.patches = vision.embeddings.patch_embedding
@@ -25,8 +28,9 @@ class TileTower(nn.Module):
         self.register_buffer("positions", _positions(vision.embeddings, config.image_size), persistent=False)
         self.layers = nn.ModuleList(_Layer(layer) for layer in vision.encoder.layers)
         self.norm = vision.post_layernorm
-        self.scale = model.config.scale_factor
-        self.out = model.connector.modality_projection.proj
+        self.scale = scale
+        projection = model.connector.modality_projection
+        self.out = getattr(projection, "proj", projection)
 
     def forward(self, tiles: Tensor) -> Tensor:
         """Return features (tiles · rows, d) of tiles (tiles, 3, s, s), tile after tile."""
@@ -46,16 +50,16 @@ class TileGraph(nn.Module):
     Args:
         vision: the vision tower.
         table: the token embeddings.
-        decoder: the language model.
+        language: the language model.
         head: the pooling.
         image_token: the id that image features take the place of.
     """
 
     def __init__(
-        self, vision: TileTower, table: nn.Module, decoder: Decoder, head: Head, image_token: int
+        self, vision: TileTower, table: nn.Module, language: nn.Module, head: Head, image_token: int
     ) -> None:
         super().__init__()
-        self.vision, self.table, self.decoder, self.head = vision, table, decoder, head
+        self.vision, self.table, self.language, self.head = vision, table, language, head
         self.image_token = image_token
 
     def forward(self, pixel_values: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
@@ -71,7 +75,7 @@ class TileGraph(nn.Module):
         # Features fill the image tokens of the whole batch in order.
         numbers = (is_image.reshape(-1).long().cumsum(0) - 1).clamp(min=0).view_as(input_ids)
         states = torch.where(is_image.unsqueeze(-1), features[numbers], self.table(input_ids))
-        return self.head(self.decoder(states), attention_mask)
+        return self.head(self.language(states, attention_mask), attention_mask)
 
 
 class _Layer(nn.Module):
@@ -100,7 +104,9 @@ def _positions(embeddings: nn.Module, size: int) -> Tensor:
     taken: list[Tensor] = []
     hook = embeddings.position_embedding.register_forward_hook(lambda _module, _given, out: taken.append(out))
     side = size // embeddings.patch_size
+    tile, whole = torch.zeros(1, 3, size, size), torch.ones(1, side, side, dtype=torch.bool)
+    masked = "patch_attention_mask" in inspect.signature(embeddings.forward).parameters
     with torch.no_grad():
-        embeddings(torch.zeros(1, 3, size, size), torch.ones(1, side, side, dtype=torch.bool))
+        embeddings(*(tile, whole) if masked else (tile,))
     hook.remove()
     return taken[0][0].detach()

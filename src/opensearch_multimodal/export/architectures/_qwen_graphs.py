@@ -69,5 +69,5 @@ class PageGraph(nn.Module):
         numbers = order + torch.arange(ids.shape[0], device=ids.device).unsqueeze(1) * per_row
         states = torch.where(is_image.unsqueeze(-1), features[numbers], self.table(ids))
         added = [placed(feature, numbers, is_image) for feature in deep]
-        states = self.decoder(states, named.get("position_ids"), added)
+        states = self.decoder(states, named["attention_mask"], named.get("position_ids"), added)
         return self.head(states, named["attention_mask"])

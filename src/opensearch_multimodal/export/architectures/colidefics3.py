@@ -5,20 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InvalidInput
-from ..graphs import ExportOptions, Graph, Plan
+from ..graphs import ExportOptions, Plan
 
 if TYPE_CHECKING:
     from ..source import Source
-    from ..tokens import SourceTokenizer
 
 __all__ = ["ARCHITECTURE", "ColIdefics3"]
 
-_IMAGE = "<image>"
 _PROMPT = "<|im_start|>User:<image>Describe the image.<end_of_utterance>\nAssistant:"
 _AUGMENTATION = "<end_of_utterance>"
 _TOKENS = 512
 _DECODERS = ("llama", "mistral", "qwen2")
-_HALF = (0.5, 0.5, 0.5)
 
 
 class ColIdefics3:
@@ -42,6 +39,11 @@ class ColIdefics3:
             )
         from transformers import AutoModel
 
+        from ._decoder import Decoder
+        from ._examples import on
+        from ._idefics3 import TileTower
+        from ._tiles import tile_graphs, tile_prompt
+
         model: Any = source.model(AutoModel.from_pretrained)
         kind = model.config.text_config.model_type
         if kind not in _DECODERS:
@@ -49,18 +51,27 @@ class ColIdefics3:
                 f"text_config: a language model of type '{kind}' cannot be exported, only "
                 f"{', '.join(_DECODERS)}"
             )
-        tokenizer = source.tokenizer(model.get_input_embeddings().num_embeddings)
-        if (known := tokenizer.tokenizer.token_to_id(_IMAGE)) != model.config.image_token_id:
-            raise InvalidInput(
-                f"tokenizer: it numbers {_IMAGE} {known}, the model {model.config.image_token_id}: they are "
-                "of two models"
-            )
-        image = _image_settings(source, model.config)
+        prompt = tile_prompt(source, model, model.config.scale_factor, _PROMPT)
+        whole, projection = on(model, options.device), _projection(weight, bias)
+        last = on(projection, options.device)
+
+        def vectors(given: dict[str, Any]) -> Any:
+            projected = last(whole(**given, use_cache=False).last_hidden_state)
+            return (projected / projected.norm(dim=-1, keepdim=True))[0]
+
         limit = options.max_tokens or _TOKENS
+        graphs = tile_graphs(
+            TileTower(model, model.config.scale_factor),
+            (model, Decoder(model.text_model), projection),
+            prompt,
+            vectors,
+            longest=limit,
+            device=options.device,
+        )
         return Plan(
             kind="multi_vector",
             dimension=int(weight.shape[0]),
-            graphs=_graphs(model, (weight, bias), tokenizer, image, limit, options.device),
+            graphs=graphs,
             inputs=("image",),
             text={
                 "tokenizer": "tokenizer.json",
@@ -71,102 +82,20 @@ class ColIdefics3:
                 "max_query_tokens": limit,
                 "max_passage_tokens": limit,
             },
-            image=image,
-            files={"tokenizer.json": tokenizer.content},
-            notes=tokenizer.notes,
+            image=prompt.settings,
+            files={"tokenizer.json": prompt.tokenizer.content},
+            notes=prompt.tokenizer.notes,
         )
 
 
-def _image_settings(source: Source, config: Any) -> dict[str, Any]:
-    from ._processor import image_processor, pixel_settings
-
-    processor = image_processor(source)
-    tile = (processor.get("max_image_size") or {}).get("longest_edge") or 364
-    vision = config.vision_config
-    if tile != vision.image_size:
-        raise InvalidInput(
-            f"images: the image processor of {source.folder} cuts tiles of {tile} pixels, the model reads "
-            f"{vision.image_size}: they are of two models"
-        )
-    return {
-        "layout": "idefics3",
-        "pooling": "none",
-        **pixel_settings(processor, _HALF, _HALF, "lanczos"),
-        "grid": {
-            "tile_size": tile,
-            "longest_edge": (processor.get("size") or {}).get("longest_edge") or 4 * tile,
-            "split": bool(processor.get("do_image_splitting", True)),
-        },
-        "prompt": {
-            "tokenizer": "tokenizer.json",
-            "text": _PROMPT,
-            "image_token": _IMAGE,
-            "image_tokens": (vision.image_size // vision.patch_size // config.scale_factor) ** 2,
-        },
-    }
-
-
-def _graphs(
-    model: Any,
-    linear: tuple[Any, Any],
-    tokenizer: SourceTokenizer,
-    image: dict[str, Any],
-    longest: int,
-    device: str,
-) -> tuple[Graph, Graph]:
+def _projection(weight: Any, bias: Any) -> Any:
     import torch
 
-    from ...encoder.images import collate
-    from ..examples import TextExamples, collate_text, widen_text
-    from ._decoder import Decoder, Head, TextGraph
-    from ._examples import PageExamples, on, original, widen_page
-    from ._idefics3 import TileGraph, TileTower
-
-    weight, bias = (torch.from_numpy(part) for part in linear)
-    projection = torch.nn.Linear(weight.shape[1], weight.shape[0])
+    layer = torch.nn.Linear(weight.shape[1], weight.shape[0])
     with torch.no_grad():
-        projection.weight.copy_(weight)
-        projection.bias.copy_(bias)
-    dimension, tile = int(weight.shape[0]), image["grid"]["tile_size"]
-
-    whole, last = on(model, device), on(projection, device)
-
-    def vectors(given: dict[str, Any]) -> Any:
-        pages = {"pixel_values": given["pixel_values"][None]} if "pixel_values" in given else {}
-        projected = last(whole(**{**given, **pages}, use_cache=False).last_hidden_state)
-        return (projected / projected.norm(dim=-1, keepdim=True))[0]
-
-    table = torch.nn.Embedding.from_pretrained(model.get_input_embeddings().weight)
-    decoder, head = Decoder(model.text_model), Head(projection)
-    tokens: dict[str, tuple[str | int, ...]] = {"input_ids": ("n", "t"), "attention_mask": ("n", "t")}
-    pixels: dict[str, tuple[str | int, ...]] = {"pixel_values": ("tiles", 3, tile, tile)}
-    pages = PageExamples(image, tokenizer, (*pixels, *tokens), max(tile // 2, 1), 5)
-    return (
-        Graph(
-            tower="text",
-            file="query.onnx",
-            module=TextGraph(table, decoder, head).eval(),
-            inputs=tokens,
-            output="embeddings",
-            output_axes=("n", "t", dimension),
-            example=TextExamples(tokenizer.tokenizer, longest),
-            collate=collate_text,
-            reference=original(vectors, device),
-            widen=widen_text,
-        ),
-        Graph(
-            tower="image",
-            file="image.onnx",
-            module=TileGraph(TileTower(model), table, decoder, head, model.config.image_token_id).eval(),
-            inputs={**pixels, **tokens},
-            output="embeddings",
-            output_axes=("n", "t", dimension),
-            example=pages.example,
-            collate=collate,
-            reference=original(vectors, device),
-            widen=widen_page,
-        ),
-    )
+        layer.weight.copy_(torch.from_numpy(weight))
+        layer.bias.copy_(torch.from_numpy(bias))
+    return layer
 
 
 ARCHITECTURE = ColIdefics3()
