@@ -13,9 +13,9 @@ from opensearch_multimodal.export.architectures import architectures, recognise,
 
 def test_no_two_architectures_claim_a_model() -> None:
     claimed = Counter(
-        (model_type, kind)
+        (one, kind)
         for architecture in architectures()
-        for model_type in architecture.model_types
+        for one in architecture.model_types
         for kind in architecture.kinds
     )
     assert [name for name, count in claimed.items() if count > 1] == []
@@ -28,6 +28,11 @@ def test_no_two_architectures_claim_a_model() -> None:
 )
 def test_models_are_recognised(model_type: str, name: str) -> None:
     assert recognise({"model_type": model_type}, ExportOptions()).name == name
+
+
+def test_a_model_of_two_architectures_is_told_apart_by_its_kind() -> None:
+    for kind, name in (("dense", "Qwen-VL embedders"), ("multi_vector", "ColQwen family")):
+        assert recognise({"model_type": "qwen2_vl"}, ExportOptions(kind=kind)).name == name
 
 
 def test_what_is_not_supported_is_refused_with_what_is() -> None:
