@@ -19,7 +19,7 @@ from opensearch_multimodal.encoder.reranker import RerankerQuery
 from opensearch_multimodal.export import ExportOptions, export_model, open_source
 
 DECODERS = ("qwen3", "qwen2", "mistral", "llama")
-ENCODERS = tuple(name for name in FAMILIES if name not in DECODERS)
+ENCODERS = tuple(name for name in FAMILIES if name not in (*DECODERS, "gemma3_text"))
 PASSAGES = ["The pump draws cold water.", "Invoices are due.", "Alpha beta gamma, delta!", "弁の開け方。"]
 
 

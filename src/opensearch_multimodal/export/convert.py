@@ -21,6 +21,9 @@ __all__ = ["OPSET", "convert", "load_proto", "save_proto", "torch_batch"]
 
 OPSET = 18
 
+_FREE = "the_one_output"
+"""torch.export names values by operators and never looks whether an output's name, `embedding`, is one."""
+
 
 def convert(graph: Graph, path: Path) -> None:
     """Write a graph's module as ONNX, float32, its weights wherever torch puts them beside ``path``.
@@ -48,11 +51,12 @@ def convert(graph: Graph, path: Path) -> None:
     module = graph.module.eval().requires_grad_(False)
     settings: dict[str, Any] = {
         "input_names": list(graph.inputs),
-        "output_names": [graph.output],
+        "output_names": [_FREE if graph.dynamo else graph.output],
         "opset_version": OPSET,
         "dynamo": graph.dynamo,
     }
     if graph.dynamo:
+        settings["verbose"] = False
         settings["dynamic_shapes"] = tuple(
             dict.fromkeys(dynamic[name], torch.export.Dim.DYNAMIC) for name in graph.inputs
         )
@@ -62,6 +66,8 @@ def convert(graph: Graph, path: Path) -> None:
     try:
         with torch.no_grad(), _quiet():
             torch.onnx.export(module, tensors, str(path), **settings)
+            if graph.dynamo:
+                _name_output(path, graph.output)
     except OSError:
         raise
     except Exception as error:  # torch raises many kinds
@@ -69,6 +75,23 @@ def convert(graph: Graph, path: Path) -> None:
             raise OSError(28, "No space left on device", str(path)) from None
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         raise InvalidInput(f"{graph.file}: torch cannot convert the model: {reason}") from None
+
+
+def _name_output(path: Path, name: str) -> None:
+    """Name the output of a file, and whatever has that name already otherwise; weights outside stay there."""
+    import onnx
+
+    model = onnx.load(str(path), load_external_data=False)
+    names = {name: f"{name}_inside", _FREE: name}
+    graph = model.graph
+    for node in graph.node:
+        for values in (node.input, node.output):
+            renamed = [names.get(value, value) for value in values]
+            del values[:]
+            values.extend(renamed)
+    for value in (*graph.output, *graph.value_info, *graph.initializer):
+        value.name = names.get(value.name, value.name)
+    onnx.save_model(model, str(path))
 
 
 def torch_batch(batch: Batch) -> dict[str, Any]:

@@ -131,6 +131,16 @@ _MODERN = {
     "sep_token_id": 3,
 }
 _DECODER = {"num_key_value_heads": 2, "pad_token_id": 0, "eos_token_id": 0, "bos_token_id": None}
+_EURO = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2, "mask_token_id": 4}
+_GEMMA = {
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "sliding_window": 16,
+    "use_bidirectional_attention": True,
+    "pad_token_id": 1,
+    "bos_token_id": 0,
+    "eos_token_id": 2,
+}
 _DEBERTA = {
     "relative_attention": True,
     "position_buckets": 8,
@@ -150,10 +160,15 @@ FAMILIES = {
     "electra": TinyFamily(_config("ElectraConfig", embedding_size=16), wordpiece, _BERT),
     "deberta-v2": TinyFamily(_config("DebertaV2Config", **_DEBERTA), wordpiece, _BERT),
     "modernbert": TinyFamily(_config("ModernBertConfig", **_MODERN), wordpiece, _BERT),
+    "albert": TinyFamily(_config("AlbertConfig", embedding_size=16), wordpiece, _BERT),
+    "nomic_bert": TinyFamily(_config("NomicBertConfig"), wordpiece, _BERT),
+    "gte": TinyFamily(_config("GteConfig", pad_token_id=1), unigram, _XLM),
+    "eurobert": TinyFamily(_config("EuroBertConfig", **_EURO), unigram, _XLM),
     "qwen3": TinyFamily(_config("Qwen3Config", head_dim=8, **_DECODER), byte_pairs, _QWEN),
     "qwen2": TinyFamily(_config("Qwen2Config", **_DECODER), byte_pairs, _QWEN),
     "mistral": TinyFamily(_config("MistralConfig", sliding_window=16, **_DECODER), byte_pairs, _QWEN),
     "llama": TinyFamily(_config("LlamaConfig", **_DECODER), byte_pairs, _QWEN),
+    "gemma3_text": TinyFamily(_config("Gemma3TextConfig", **_GEMMA), unigram, _XLM),
 }
 """model_type → how it is made."""
 

@@ -39,6 +39,7 @@ class TextFamily:
         pooling: used where nothing says how token states become one vector; None refuses then.
         attention: the implementation that is exported; None for a family that has but one.
         positions: how many tokens the model can number, by its ``config.json``.
+        dynamo: whether torch.export makes the graph, for models that tracing cannot follow.
         unused: beginnings of names of weights that nothing here uses.
     """
 
@@ -48,6 +49,7 @@ class TextFamily:
     pooling: PoolingMode | None = None
     attention: str | None = "sdpa"
     positions: Callable[[dict[str, Any]], int | None] = lambda config: config.get("max_position_embeddings")
+    dynamo: bool = False
     unused: tuple[str, ...] = ("pooler.",)
 
     def plan(self, source: Source, options: ExportOptions) -> Plan:
@@ -106,6 +108,7 @@ class TextFamily:
             collate=collate_text,
             widen=examples.widen,
             reference=_encoder_reference(model, head, options.device),
+            dynamo=self.dynamo,
         )
         return Plan(
             kind=options.kind,

@@ -1,4 +1,4 @@
-"""BERT and its kin: encoders with learnt positions, which take ids and a mask."""
+"""BERT and its kin: encoders that take ids and a mask."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ def _positions(config: dict[str, Any]) -> int | None:
 ARCHITECTURE = TextFamily(
     name="BERT family",
     model_types=frozenset(
-        {"bert", "roberta", "xlm-roberta", "camembert", "mpnet", "distilbert", "electra", "deberta-v2"}
+        {
+            *("bert", "roberta", "xlm-roberta", "camembert", "mpnet", "distilbert", "electra", "deberta-v2"),
+            *("albert", "nomic_bert", "gte", "eurobert"),
+        }
     ),
     attention="eager",
     positions=_positions,
