@@ -87,6 +87,11 @@ class _Quantizer:
         array: npt.NDArray[np.float32] = numpy_helper.to_array(tensor)
         return array
 
+    def _release(self, name: str) -> None:
+        """Give back the memory of a tensor that nothing else reads: a model's weights are gigabytes."""
+        if self._uses[name] == 1:
+            self._tensors.pop(name).ClearField("raw_data")
+
     def _add(self, name: str, array: npt.NDArray[Any]) -> str:
         from onnx import numpy_helper
 
@@ -104,6 +109,7 @@ class _Quantizer:
             columns = np.zeros((width, blocks * BLOCK), dtype=np.float32)
             columns[:, :depth] = weight.T
             numbers, scales = _rounded(columns.reshape(width, blocks, BLOCK))
+            self._release(name)
             if self._float_arithmetic:
                 self._made[name] = [self._multiplied_out(name, numbers, scales, depth)]
             else:  # stored as (n, blocks, 16), uint8 around 128
@@ -169,6 +175,7 @@ class _Quantizer:
         name, ids, output = node.input[0], node.input[1], node.output[0]
         if name not in self._made:
             numbers, scales = _rounded(table)
+            self._release(name)
             self._made[name] = [self._add(f"{name}_int8", numbers), self._add(f"{name}_scales", scales)]
         numbers_name, scales_name = self._made[name]
         self._nodes += [
@@ -186,6 +193,7 @@ class _Quantizer:
         name = node.input[1]
         if name not in self._made:
             numbers, scales = _rounded(kernel.reshape(len(kernel), -1))
+            self._release(name)
             self._add(f"{name}_int8", numbers.reshape(kernel.shape))
             self._add(f"{name}_scales", scales.reshape(-1, *[1] * (kernel.ndim - 1)))
             self._made[name] = [f"{name}_whole"]
