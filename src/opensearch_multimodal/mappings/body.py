@@ -23,6 +23,7 @@ __all__ = [
     "fde_parameters",
     "load_template",
     "stamp",
+    "vector_dimension",
 ]
 
 SHIPPED = ("pages", "passages", "mixed", "images")

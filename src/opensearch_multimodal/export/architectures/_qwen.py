@@ -134,7 +134,7 @@ def graphs(
     output_axes: tuple[str | int, ...] = ("n", "t", original.dimension) if many else ("n", original.dimension)
     texts = Graph(
         tower="text",
-        file="query.onnx" if many else "text.onnx",
+        file="text.onnx",
         module=TextGraph(table, decoder, head).eval(),
         inputs={name: _AXES[name] for name in ("input_ids", "attention_mask")},
         output=output,

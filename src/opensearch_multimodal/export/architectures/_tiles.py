@@ -119,7 +119,7 @@ def tile_graphs(
     return (
         Graph(
             tower="text",
-            file="query.onnx",
+            file="text.onnx",
             module=TextGraph(table, language, head).eval(),
             inputs=tokens,
             output="embeddings",
