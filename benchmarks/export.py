@@ -140,6 +140,7 @@ def session(path: Path, graph: Graph, example: Batch, threads: int) -> Callable[
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.enable_mem_pattern = False
+    options.log_severity_level = 3
     made = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     names = [node.name for node in made.get_inputs()]
     batch = graph.collate([example])

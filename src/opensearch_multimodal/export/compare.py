@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InvalidInput
+from ..models.runtime import onnx_runtime
 from ..types import FloatArray
 from .graphs import Batch, Graph, Plan, Precision
 from .parity import TOLERANCES, GraphParity, Parity
@@ -37,7 +38,7 @@ def check_parity(
     attempt: Attempt = "usual",
     seed: int = 0,
     progress: Callable[[str, int, int], None] | None = None,
-    provider: str = "CPUExecutionProvider",
+    device: str = "cpu",
 ) -> Parity:
     """Run every ONNX file of a plan beside the original, and compare.
 
@@ -48,11 +49,14 @@ def check_parity(
         attempt: how that was written.
         seed: of the generated inputs.
         progress: called with a text, how much is done, and how much there is to do.
-        provider: ONNX Runtime's name of the execution provider.
+        device: ``cuda`` runs the files on a GPU, where ONNX Runtime has one; else the CPU does.
 
     Raises:
         InvalidInput: a file gives another shape, or what is not finite, or cannot be run.
     """
+    provider = "CPUExecutionProvider"
+    if device == "cuda" and "CUDAExecutionProvider" in onnx_runtime().get_available_providers():
+        provider = "CUDAExecutionProvider"
     runs = [
         _run_graph(graph, folder / graph.file, seed=seed, progress=progress, provider=provider)
         for graph in plan.graphs

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import models as store
-from ..download import sha256_of
+from ..download import sha256_of, swap_folder
 from ..errors import EnvironmentProblem, InvalidInput
 from ..models.spec import ModelFile, ModelSpec, check_name
 from .architectures import recognise
@@ -83,7 +83,7 @@ def export_model(
     """
     options = options or ExportOptions()
     check_name(name)
-    _refuse_taken(name, out, force=force)
+    _refuse_taken(name, out, source, force=force)
     architecture = recognise(source.config, options)
     _require_room(source, out)
     made: list[tuple[ModelSpec, Parity]] = []
@@ -98,7 +98,7 @@ def export_model(
             spec_file = store.build_model(name, build)
             folder = store.user_artifact_folder(name)
         else:
-            folder = _publish(out, build)
+            folder = _publish(out, build, force=force)
             spec_file = folder / SPEC_FILE
     spec, parity = made[-1]
     return ExportResult(spec, parity, folder, spec_file, architecture.name)
@@ -115,7 +115,7 @@ def _export(
 ) -> tuple[ModelSpec, Parity]:
     say = progress or (lambda text, done, total: None)
     say("reading weights", 0, 0)
-    plan: Plan = architecture.plan(source, options)
+    plan = _plan(architecture, source, options)
     for number, graph in enumerate(plan.graphs):
         say(f"converting {graph.file}", number, len(plan.graphs))
         traced = _traced(work, graph)
@@ -126,7 +126,13 @@ def _export(
     for attempt in attempts:
         graphs = _write_graphs(plan, folder, work, options, attempt, say)
         parity = check_parity(
-            plan, folder, options.precision, attempt=attempt, seed=options.seed, progress=progress
+            plan,
+            folder,
+            options.precision,
+            attempt=attempt,
+            seed=options.seed,
+            progress=progress,
+            device=options.device,
         )
         try:
             refuse_outside(parity, name)
@@ -149,6 +155,21 @@ def _export(
     )
     _write_report(folder, spec, parity, source, architecture.name)
     return spec, parity
+
+
+def _plan(architecture: Any, source: Source, options: ExportOptions) -> Plan:
+    """Take the model apart; what is wrong in its files is one sentence, whatever tripped over it."""
+    try:
+        plan: Plan = architecture.plan(source, options)
+    except InvalidInput:
+        raise
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise InvalidInput(
+            f"folder: {source.folder}: its configuration files do not say what those of a model of the "
+            f"{architecture.name} say ({reason})"
+        ) from None
+    return plan
 
 
 def _write_graphs(
@@ -194,13 +215,33 @@ def _write_report(folder: Path, spec: ModelSpec, parity: Parity, source: Source,
     (folder / "parity.md").write_text(markdown(parity, name=spec.name, facts=facts), encoding="utf-8")
 
 
-def _refuse_taken(name: str, out: Path | None, *, force: bool) -> None:
-    if force:
-        return
+def _refuse_taken(name: str, out: Path | None, source: Source, *, force: bool) -> None:
     if out is None:
-        store.refuse_clash(name)
-    elif out.exists():
+        if not force:
+            store.refuse_clash(name)
+        return
+    place = out.resolve()
+    for kept in (source.root.resolve(), source.folder.resolve(), Path.cwd().resolve(), Path.home().resolve()):
+        if place == kept or place in kept.parents:
+            raise InvalidInput(f"out: {out} is or holds {kept}, which an export never replaces; name another")
+    _refuse_place(out, force=force)
+
+
+def _refuse_place(out: Path, *, force: bool) -> None:
+    """Refuse a place where something lies that an export does not replace."""
+    if not out.exists() and not out.is_symlink():
+        if any(parent.exists() and not parent.is_dir() for parent in out.absolute().parents):
+            raise InvalidInput(f"out: {out} would lie in a file; name another folder")
+        return
+    if out.is_symlink() or not out.is_dir():
+        raise InvalidInput(f"out: {out} is no folder; name another")
+    if not force:
         raise InvalidInput(f"out: {out} is there already; name another folder, or use --force to replace it")
+    if any(out.iterdir()) and not (out / SPEC_FILE).is_file():
+        raise InvalidInput(
+            f"out: {out} holds no exported model (no {SPEC_FILE}), so --force does not replace it; name "
+            "another folder"
+        )
 
 
 def _require_room(source: Source, out: Path | None) -> None:
@@ -231,7 +272,7 @@ def _disk_problems(place: Path) -> Iterator[None]:
         raise
 
 
-def _publish(out: Path, build: Callable[[Path], ModelSpec]) -> Path:
+def _publish(out: Path, build: Callable[[Path], ModelSpec], *, force: bool) -> Path:
     """Make ``out`` of what ``build`` puts into a folder beside it; what was there goes when that is whole."""
     out = out.absolute()
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -241,9 +282,11 @@ def _publish(out: Path, build: Callable[[Path], ModelSpec]) -> Path:
         fresh.mkdir()
         spec = build(fresh)
         (fresh / SPEC_FILE).write_text(store.spec_text(spec), encoding="utf-8")
+        _refuse_place(out, force=force)
         if out.exists():
-            out.rename(temporary / "old")
-        fresh.rename(out)
+            swap_folder(fresh, out, temporary / "old")
+        else:
+            fresh.rename(out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return out

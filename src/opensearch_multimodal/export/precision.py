@@ -31,7 +31,8 @@ NOTES: dict[tuple[Precision, Attempt], tuple[str, ...]] = {
     ("fp16", "usual"): (
         "Weights and most arithmetic are float16; layer norms, softmax, means and powers stay float32, as do "
         "inputs and outputs. A CPU has few float16 kernels: the runtime computes in float32 there, so that "
-        "the file is half as large and no faster.",
+        "the file is half as large and no faster, and a number too large for float16 goes unseen: compare "
+        "with --device cuda before a GPU runs it.",
     ),
     ("int8-weights", "usual"): (
         "Weights are int8 with a scale for each 16 numbers; the runtime gives each 16 numbers of an "

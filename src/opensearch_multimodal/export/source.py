@@ -155,7 +155,9 @@ def _transformer_folder(root: Path) -> Path:
         return root
     except (OSError, ValueError) as error:
         raise InvalidInput(f"{path}: not JSON: {error}") from None
-    for module in modules if isinstance(modules, list) else []:
+    if not isinstance(modules, list) or not all(isinstance(module, dict) for module in modules):
+        raise InvalidInput(f"{path}: expected a list of modules")
+    for module in modules:
         if _TRANSFORMER_MODULE.search(str(module.get("type"))):
             return root / str(module.get("path") or "")
     return root

@@ -34,6 +34,10 @@ SAMPLE = (
 """A multilingual sample, on which tokenizers are compared."""
 
 
+_FULL = 0.9
+"""The share of an embedding's rows that a model's own tokenizer fills; some rows are spare."""
+
+
 @dataclass(frozen=True)
 class SourceTokenizer:
     """What a text tower's tokenizer is made from.
@@ -99,6 +103,10 @@ def read_tokenizer(folder: Path, rows: int) -> SourceTokenizer:
         inner = [made.normalizer] if made.normalizer is not None else []
         made.normalizer = normalizers.Sequence([normalizers.Lowercase(), *inner])
     _check(made, folder, rows)
+    if (count := made.get_vocab_size(with_added_tokens=True)) < _FULL * rows:
+        notes += (
+            f"The tokenizer has {count} tokens, the model's embedding {rows} rows: is it the model's own?",
+        )
     return SourceTokenizer(made.to_str().encode("utf-8"), made, notes)
 
 
@@ -108,7 +116,7 @@ def _library(folder: Path) -> Any | None:
 
     try:
         with quiet_transformers():
-            return AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+            return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     except Exception:  # many kinds; without it, tokenizer.json is taken at its word
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 import warnings
 from collections.abc import Callable, Collection, Iterator
@@ -20,6 +21,8 @@ __all__ = ["check_weights", "load_model", "quiet_transformers", "read_tensor", "
 
 _NAMES = ("model.safetensors", "pytorch_model.bin")
 _LARGEST_HEADER = 100_000_000
+_LAYER = re.compile(r"(^|\.)(layers?|blocks?|h)\.\d+\.")
+"""A weight of one layer of many."""
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -31,7 +34,10 @@ def weight_files(folder: Path) -> list[Path]:
     for name in _NAMES:
         index = folder / f"{name}.index.json"
         if index.is_file():
-            shards = sorted(set((read_object(index).get("weight_map") or {}).values()))
+            named = read_object(index).get("weight_map")
+            if not isinstance(named, dict) or not all(isinstance(shard, str) for shard in named.values()):
+                raise InvalidInput(f"weights: {index} has no weight_map from names to files")
+            shards = sorted(set(named.values()))
             absent = [shard for shard in shards if not (folder / str(shard)).is_file()]
             if absent or not shards:
                 raise InvalidInput(
@@ -69,8 +75,10 @@ def _check_safetensors(path: Path) -> dict[str, Any]:
             )
         try:
             header = json.loads(file.read(length))
-            expected = max((tensor["data_offsets"][1] for name, tensor in header.items() if name[0] != "_"))
-        except (ValueError, KeyError, TypeError, IndexError):
+            expected = max(
+                int(tensor["data_offsets"][1]) for name, tensor in header.items() if name[0] != "_"
+            )
+        except (AttributeError, ValueError, KeyError, TypeError, IndexError):
             raise InvalidInput(f"weights: {path} has a damaged header") from None
     if 8 + length + expected != size:
         raise InvalidInput(
@@ -147,7 +155,12 @@ def load_model(
     try:
         with quiet_transformers():
             model, told = load(
-                str(folder), dtype=torch.float32, local_files_only=True, output_loading_info=True, **settings
+                str(folder),
+                dtype=torch.float32,
+                local_files_only=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+                **settings,
             )
     except InvalidInput:
         raise
@@ -164,6 +177,11 @@ def load_model(
     if mismatched := told["mismatched_keys"]:
         first = next(iter(mismatched))
         raise InvalidInput(f"weights: {folder} has weights of another shape than config.json says: {first}")
+    if beyond := sorted(name for name in told["unexpected_keys"] if _LAYER.search(name)):
+        raise InvalidInput(
+            f"weights: {folder} has {len(beyond)} weights of layers that {type(model).__name__} lacks by its "
+            f"config.json, the first {beyond[0]}: they are of two models"
+        )
     if errors := told.get("error_msgs"):
         raise InvalidInput(f"weights: {folder} cannot be loaded: {str(errors)[:300]}")
     return model.eval()

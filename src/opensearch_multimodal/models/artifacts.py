@@ -110,9 +110,16 @@ def build_model(name: str, build: Callable[[Path], ModelSpec]) -> Path:
         build: puts the model's files into the folder that it is given, and returns their spec.
 
     Raises:
-        EnvironmentProblem: a file is not the one that the spec names.
+        InvalidInput: another command added a model of that name meanwhile.
+        EnvironmentProblem: a file is not the one that the spec names, or the spec has no place.
     """
     target = user_spec_file(name)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EnvironmentProblem(f"{target.parent} cannot be made: {error.strerror}") from None
+    if target.is_dir():
+        raise EnvironmentProblem(f"{target} is a folder, where the spec of '{name}' would be: remove it")
     specs: list[ModelSpec] = []
 
     def fill(temporary: Path) -> None:
@@ -120,7 +127,10 @@ def build_model(name: str, build: Callable[[Path], ModelSpec]) -> Path:
         _require_whole(specs[-1], temporary)
 
     replace_folder(user_artifact_folder(name), fill)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    if not specs:
+        raise InvalidInput(
+            f"name: a model '{name}' was added by another command meanwhile; nothing was changed"
+        )
     _write_atomically(target, spec_text(specs[-1]))
     return target
 
@@ -228,8 +238,7 @@ def replace_folder(folder: Path, build: Callable[[Path], None]) -> Path:
     fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         download.build_folder(fresh / "new", build)
-        folder.rename(fresh / "old")
-        (fresh / "new").rename(folder)
+        download.swap_folder(fresh / "new", folder, fresh / "old")
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return folder

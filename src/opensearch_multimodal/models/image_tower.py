@@ -30,6 +30,10 @@ _GRID_MAY: dict[Layout, tuple[str, ...]] = {
 """Layout → the numbers of `Grid` that it must and may have."""
 
 
+_MOST_PIXELS = 2**26
+_MOST_TILES = 32
+
+
 class Grid(Record):
     """How an image of any shape is cut in pieces; each layout takes its own of these numbers.
 
@@ -67,6 +71,13 @@ class Grid(Record):
         block = (self.patch_size or 1) * (self.merge_size or 1)
         if self.max_pixels and self.max_pixels < block * block:
             raise ValueError(f"max_pixels, {self.max_pixels}, is less than one merged patch, {block * block}")
+        for field in ("min_pixels", "max_pixels"):
+            if (getattr(self, field) or 0) > _MOST_PIXELS:
+                raise ValueError(f"{field} is above {_MOST_PIXELS}, what a page may have")
+        if (self.max_patches or 0) * (self.patch_size or 1) ** 2 > _MOST_PIXELS:
+            raise ValueError(f"max_patches of {self.patch_size} pixels each are above {_MOST_PIXELS} pixels")
+        if self.tile_size and self.longest_edge and self.longest_edge > _MOST_TILES * self.tile_size:
+            raise ValueError(f"longest_edge is more than {_MOST_TILES} tiles of {self.tile_size} pixels")
         if self.window_size and self.window_size < block:
             raise ValueError(f"window_size, {self.window_size}, is less than a merged patch, {block}")
         return self

@@ -147,6 +147,32 @@ class Projection(Record):
     file: FilePath
 
 
+_PROVIDER_OPTIONS = {
+    "cuda": frozenset(
+        {
+            "arena_extend_strategy",
+            "cudnn_conv_algo_search",
+            "cudnn_conv_use_max_workspace",
+            "device_id",
+            "do_copy_in_default_stream",
+            "gpu_mem_limit",
+        }
+    ),
+    "tensorrt": frozenset(
+        {
+            "device_id",
+            "trt_builder_optimization_level",
+            "trt_engine_cache_enable",
+            "trt_max_partition_iterations",
+            "trt_max_workspace_size",
+            "trt_min_subgraph_size",
+            "trt_timing_cache_enable",
+        }
+    ),
+}
+"""Options of execution providers that load no code, name no file, and change no vector."""
+
+
 class Session(Record):
     """How ONNX Runtime runs the model's graphs; none of it is part of the fingerprint.
 
@@ -155,7 +181,7 @@ class Session(Record):
         execution: ``parallel`` runs independent operators at once.
         arena: keep memory between runs.
         memory_pattern: keep a plan of memory per shape of input; for models whose inputs have one shape.
-        providers: short name of an execution provider, such as ``cuda`` → its options.
+        providers: ``cuda`` or ``tensorrt`` → those of its options that neither load code nor change vectors.
     """
 
     optimization: Literal["none", "basic", "extended", "all"] = "all"
@@ -163,6 +189,20 @@ class Session(Record):
     arena: bool = True
     memory_pattern: bool = False
     providers: dict[str, dict[str, str | int | float | bool]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for provider, options in self.providers.items():
+            known = _PROVIDER_OPTIONS.get(provider)
+            if known is None:
+                raise ValueError(
+                    f"providers: options are for {' and '.join(_PROVIDER_OPTIONS)}, not '{provider}'"
+                )
+            if strange := sorted(set(options) - known):
+                raise ValueError(
+                    f"providers.{provider}: '{strange[0]}' is not one of {', '.join(sorted(known))}"
+                )
+        return self
 
 
 class ModelSpec(Record):

@@ -61,11 +61,13 @@ def test_what_a_provider_cannot_run_another_takes_over() -> None:
 
 def test_options_of_providers_come_from_the_spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OSMM_CACHE", str(tmp_path))
-    settings = Session(providers={"tensorrt": {"trt_fp16_enable": True}, "cuda": {"gpu_mem_limit": 2**30}})
+    settings = Session(
+        providers={"tensorrt": {"trt_timing_cache_enable": True}, "cuda": {"gpu_mem_limit": 2**30}}
+    )
     assert _provider_options("cuda", settings) == {"gpu_mem_limit": str(2**30)}
     assert _provider_options("tensorrt", settings) == {
         "trt_engine_cache_enable": "1",
         "trt_engine_cache_path": str(tmp_path / "tensorrt"),
-        "trt_fp16_enable": "1",
+        "trt_timing_cache_enable": "1",
     }
     assert _provider_options("cpu", settings) == {}

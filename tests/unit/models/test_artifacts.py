@@ -1,6 +1,9 @@
 """Fetching, checking and keeping files; what is fetched is a real jar, from the user's Maven repository."""
 
 import os
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,6 +21,7 @@ from opensearch_multimodal.models import (
     save_spec,
     verify,
 )
+from opensearch_multimodal.models.artifacts import build_model
 
 NAME = "all-minilm-l6-v2-tokens"
 
@@ -148,3 +152,45 @@ def test_links_instead_of_copies(home: Path, text_folder: Path) -> None:
     kept = verify(spec) / "model.onnx"
     assert kept.is_symlink()
     assert kept.resolve() == (text_folder / "model.onnx").resolve()
+
+
+def test_the_second_of_two_that_make_one_model_is_told(home: Path, text_folder: Path) -> None:
+    spec = draft_spec(text_folder, "tiny")
+    begun, go_on = threading.Event(), threading.Event()
+
+    def build(folder: Path) -> ModelSpec:
+        begun.set()
+        assert go_on.wait(30)
+        for file in spec.files:
+            shutil.copyfile(text_folder / file.path, folder / file.path)
+        return spec
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(build_model, "tiny", build)
+        assert begun.wait(30)
+        second = pool.submit(build_model, "tiny", build)
+        go_on.set()
+        first.result()
+        with pytest.raises(InvalidInput, match="was added by another command meanwhile"):
+            second.result()
+    assert load_spec("tiny") == spec
+
+
+def test_a_spec_without_a_place_is_known_before_anything_is_built(home: Path) -> None:
+    (home / "specs" / "tiny.toml").mkdir(parents=True)
+
+    def build(folder: Path) -> ModelSpec:
+        raise AssertionError("never called")
+
+    with pytest.raises(EnvironmentProblem, match="is a folder, where the spec of 'tiny' would be"):
+        build_model("tiny", build)
+
+
+def test_a_swap_that_fails_puts_back_what_was_there(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "mine").touch()
+    with pytest.raises(FileNotFoundError):
+        download.swap_folder(tmp_path / "fresh", folder, tmp_path / "old")
+    assert (folder / "mine").exists()
+    assert not (tmp_path / "old").exists()

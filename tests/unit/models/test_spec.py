@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from opensearch_multimodal.errors import InvalidInput
-from opensearch_multimodal.models import ModelSpec, load_spec, parse_spec, spec_text
+from opensearch_multimodal.models import Grid, ModelSpec, Session, load_spec, parse_spec, spec_text
 from opensearch_multimodal.models.spec import check_name
 
 
@@ -138,11 +138,14 @@ def test_suffixes_and_expansion_are_refused_where_they_mean_nothing(rich_spec: M
 
 
 def test_a_session_takes_options_per_provider(rich_spec: ModelSpec) -> None:
-    session = {"optimization": "extended", "providers": {"cuda": {"device_id": 1, "tunable_op_enable": True}}}
+    session = {
+        "optimization": "extended",
+        "providers": {"cuda": {"device_id": 1, "cudnn_conv_use_max_workspace": True}},
+    }
     spec = ModelSpec.model_validate(rich_spec.model_dump() | {"session": session})
     assert parse_spec(spec_text(spec).encode(), "rich.toml") == spec
     assert spec.session is not None
-    assert spec.session.providers["cuda"] == {"device_id": 1, "tunable_op_enable": True}
+    assert spec.session.providers["cuda"] == {"device_id": 1, "cudnn_conv_use_max_workspace": True}
 
 
 def test_a_spec_is_frozen(rich_spec: ModelSpec) -> None:
@@ -178,3 +181,32 @@ def test_dimensions_to_cut_to_are_ascending_and_below_the_model_s(
 ) -> None:
     with pytest.raises(ValidationError, match="mrl_dimensions"):
         ModelSpec.model_validate(rich_spec.model_dump() | {"mrl_dimensions": dimensions})
+
+
+@pytest.mark.parametrize(
+    ("grid", "message"),
+    [
+        ({"patch_size": 16, "max_patches": 10**6, "position_side": 16}, "max_patches of 16 pixels each"),
+        ({"patch_size": 14, "merge_size": 2, "max_pixels": 10**9}, "max_pixels is above 67108864"),
+        ({"patch_size": 14, "merge_size": 2, "min_pixels": 10**9}, "min_pixels is above 67108864"),
+        ({"tile_size": 8, "longest_edge": 8192}, "longest_edge is more than 32 tiles of 8 pixels"),
+    ],
+)
+def test_grids_that_no_memory_holds_are_refused(grid: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Grid.model_validate(grid)
+
+
+@pytest.mark.parametrize(
+    ("providers", "message"),
+    [
+        ({"tensorrt": {"trt_extra_plugin_lib_paths": "/x.so"}}, "'trt_extra_plugin_lib_paths' is not one of"),
+        ({"tensorrt": {"trt_fp16_enable": True}}, "'trt_fp16_enable' is not one of"),
+        ({"cuda": {"gpu_external_alloc": 1}}, "'gpu_external_alloc' is not one of"),
+        ({"openvino": {"cache_dir": "/"}}, "options are for cuda and tensorrt, not 'openvino'"),
+    ],
+)
+def test_a_session_loads_no_code_and_changes_no_vector(providers: dict[str, Any], message: str) -> None:
+    Session(providers={"cuda": {"device_id": 1}, "tensorrt": {"trt_builder_optimization_level": 5}})
+    with pytest.raises(ValidationError, match=message):
+        Session(providers=providers)

@@ -118,10 +118,14 @@ def _expansion(prompt: Prompt, rows: int, columns: int) -> str:
         return whole
     lines = (
         "".join(
-            f"{prompt.fake_token}{prompt.tile_token.format(row=row, column=column)}{image}"
+            f"{prompt.fake_token}{_tile_token(prompt, row, column)}{image}"
             for column in range(1, columns + 1)
         )
         + "\n"
         for row in range(1, rows + 1)
     )
     return "".join(lines) + "\n" + whole
+
+
+def _tile_token(prompt: Prompt, row: int, column: int) -> str:
+    return prompt.tile_token.replace("{row}", str(row)).replace("{column}", str(column))

@@ -32,7 +32,8 @@ def recognise(config: dict[str, Any], options: ExportOptions) -> Architecture:
             exported.
     """
     found = config.get("model_type")
-    suited = [architecture for architecture in architectures() if found in architecture.model_types]
+    known = architectures() if isinstance(found, str) else ()
+    suited = [architecture for architecture in known if found in architecture.model_types]
     for architecture in suited:
         if options.kind in architecture.kinds:
             return architecture

@@ -47,9 +47,18 @@ def pixel_settings(
         mean: its own default.
         std: its own default.
         resample: its own default.
+
+    Raises:
+        InvalidInput: it resizes by a filter that is not offered.
     """
+    number = processor.get("resample")
+    if number is not None and number not in _RESAMPLE:
+        raise InvalidInput(
+            f"images: the image processor resizes by filter {number!r}; offered are "
+            f"{', '.join(f'{key} ({name})' for key, name in _RESAMPLE.items())}"
+        )
     return {
-        "resample": _RESAMPLE.get(processor.get("resample", -1), resample),
+        "resample": resample if number is None else _RESAMPLE[number],
         "rescale": float(processor.get("rescale_factor", 1 / 255)),
         "mean": tuple(processor.get("image_mean") or mean),
         "std": tuple(processor.get("image_std") or std),
@@ -89,7 +98,7 @@ def _filled(source: Source, messages: list[dict[str, Any]]) -> str | None:
     from transformers import AutoTokenizer
 
     folder = source.folder if (source.folder / "tokenizer_config.json").is_file() else source.root
-    tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     template = tokenizer.chat_template or source.read("chat_template.json").get("chat_template")
     if not template:
         return None

@@ -60,6 +60,12 @@ def tile_prompt(source: Source, model: Any, scale: int, text: str) -> TilePrompt
         )
     processor = image_processor(source)
     tile = (processor.get("max_image_size") or {}).get("longest_edge") or 364
+    edge = (processor.get("size") or {}).get("longest_edge")
+    if not edge:
+        raise InvalidInput(
+            f"images: the image processor of {source.folder} has no size.longest_edge, so nothing says how "
+            "many tiles a page has"
+        )
     vision = model.config.vision_config
     if tile != vision.image_size:
         raise InvalidInput(
@@ -72,7 +78,7 @@ def tile_prompt(source: Source, model: Any, scale: int, text: str) -> TilePrompt
         **pixel_settings(processor, _HALF, _HALF, "lanczos"),
         "grid": {
             "tile_size": tile,
-            "longest_edge": (processor.get("size") or {}).get("longest_edge") or 4 * tile,
+            "longest_edge": edge,
             "split": bool(processor.get("do_image_splitting", True)),
         },
         "prompt": {
