@@ -53,13 +53,15 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     logging.disable_progress_bar()
+    print(common.machine() + f", torch {torch.__version__}, {arguments.threads} thread(s)\n")
+    print(common.table(HEADER, []), flush=True)
     rows: list[list[object]] = []
     for name in arguments.only or SAMPLES:
         common.say(f"{name} …")
         made = measure(SAMPLES[name], arguments.precision or PRECISIONS, arguments.threads, arguments.rounds)
         rows += [[name, SAMPLES[name].shape, *cells] for cells in made]
-    print(common.machine() + f", torch {torch.__version__}, {arguments.threads} thread(s)\n")
-    print(common.table(HEADER, rows))
+        for cells in rows[-len(made) :]:
+            print("| " + " | ".join(map(str, cells)) + " |", flush=True)
     if arguments.json:
         arguments.json.write_text(json.dumps([dict(zip(HEADER, row, strict=True)) for row in rows], indent=1))
 

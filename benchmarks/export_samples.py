@@ -18,6 +18,8 @@ sys.path.insert(0, str(common.CHECKOUT / "tests" / "export" / "support"))
 
 import tiny_clip
 import tiny_colpali
+import tiny_idefics3
+import tiny_qwen
 import tiny_siglip
 import tiny_text
 
@@ -63,6 +65,8 @@ def image(write: Callable[..., Path], **sizes: Any) -> Callable[[Path], Path]:
     return lambda folder: write(folder, **sizes)
 
 
+QWEN_VL = {"hidden": 512, "layers": 6, "heads": 8, "vision": 320, "depth": 6, "vision_heads": 4}
+
 MEAN = {"pooling": "mean"}
 CLIP = {"side": 224, "patch": 32, "text_width": 512, "image_width": 768, "layers": 12, "heads": 8}
 SIGLIP = {"side": 224, "patch": 16, "width": 768, "layers": 12, "heads": 12}
@@ -92,6 +96,17 @@ SAMPLES: dict[str, Sample] = {
     "ColPali": Sample(
         "6 × 384 and 6 × 512, 1,024 patches",
         image(tiny_colpali.make, **COLPALI, head_width=64, dimension=128),
+        {"kind": "multi_vector"},
+    ),
+    "ColQwen2": Sample(
+        "6 × 320 and 6 × 512",
+        image(tiny_qwen.make_colqwen2, **QWEN_VL, dimension=128),
+        {"kind": "multi_vector"},
+    ),
+    "Qwen3-VL-Embedding": Sample("6 × 320 and 6 × 512", image(tiny_qwen.make_qwen_embedding, **QWEN_VL)),
+    "ColIdefics3": Sample(
+        "6 × 320 and 6 × 512",
+        image(tiny_idefics3.make_colidefics3, **QWEN_VL, dimension=128),
         {"kind": "multi_vector"},
     ),
     "EfficientNet-Lite0 (real weights)": Sample("11 blocks, 224", lambda _: "efficientnet-lite0"),
