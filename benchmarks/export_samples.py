@@ -65,6 +65,13 @@ def image(write: Callable[..., Path], **sizes: Any) -> Callable[[Path], Path]:
     return lambda folder: write(folder, **sizes)
 
 
+GEMMA = {
+    "hidden_size": 768,
+    "num_attention_heads": 3,
+    "num_key_value_heads": 1,
+    "head_dim": 256,
+    "sliding_window": 256,
+}
 QWEN_VL = {"hidden": 512, "layers": 6, "heads": 8, "vision": 320, "depth": 6, "vision_heads": 4}
 
 MEAN = {"pooling": "mean"}
@@ -84,9 +91,17 @@ SAMPLES: dict[str, Sample] = {
     "ModernBERT, token vectors": Sample(
         "6 × 384", text("modernbert", **MINI, local_attention=128), {"kind": "multi_vector"}
     ),
+    "NomicBERT": Sample("6 × 384", text("nomic_bert", **MINI), MEAN),
+    "GTE": Sample("6 × 384", text("gte", **MINI), MEAN),
+    "EuroBERT": Sample("6 × 384", text("eurobert", **MINI, num_key_value_heads=12), MEAN),
     "cross-encoder (BERT)": Sample("6 × 384", text("bert", labels=1, **MINI), {"kind": "reranker"}),
     "Qwen3-Embedding": Sample(
         "6 × 1,024", text("qwen3", **QWEN, num_key_value_heads=8, head_dim=64, initializer_range=0.03)
+    ),
+    "EmbeddingGemma": Sample(
+        "6 × 768, window 256",
+        text("gemma3_text", **MINI | GEMMA),
+        MEAN,
     ),
     "CLIP": Sample("ViT-B/32", image(tiny_clip.make, **CLIP, dimension=512)),
     "SigLIP": Sample("ViT-B/16, 224", image(tiny_siglip.make, **SIGLIP)),
@@ -103,10 +118,20 @@ SAMPLES: dict[str, Sample] = {
         image(tiny_qwen.make_colqwen2, **QWEN_VL, dimension=128),
         {"kind": "multi_vector"},
     ),
+    "ColQwen2.5": Sample(
+        "6 × 320 and 6 × 512",
+        image(tiny_qwen.make_colqwen2, backbone="qwen2_5_vl", **QWEN_VL, dimension=128),
+        {"kind": "multi_vector"},
+    ),
     "Qwen3-VL-Embedding": Sample("6 × 320 and 6 × 512", image(tiny_qwen.make_qwen_embedding, **QWEN_VL)),
     "ColIdefics3": Sample(
         "6 × 320 and 6 × 512",
         image(tiny_idefics3.make_colidefics3, **QWEN_VL, dimension=128),
+        {"kind": "multi_vector"},
+    ),
+    "ColModernVBERT": Sample(
+        "6 × 320 and 6 × 512",
+        image(tiny_idefics3.make_colmodernvbert, **QWEN_VL, dimension=128),
         {"kind": "multi_vector"},
     ),
     "EfficientNet-Lite0 (real weights)": Sample("11 blocks, 224", lambda _: "efficientnet-lite0"),

@@ -17,8 +17,8 @@ import subprocess
 import tempfile
 import xml.etree.ElementTree as ElementTree
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from xml.sax.saxutils import escape
@@ -31,6 +31,7 @@ __all__ = [
     "build_folder",
     "fetch",
     "local_repository",
+    "one_at_a_time",
     "sha256_of",
     "swap_folder",
     "unpack",
@@ -233,6 +234,15 @@ def _maven_error(log: Path) -> str:
     return errors[0].partition(" -> [Help")[0] if errors else "it printed no error"
 
 
+@contextmanager
+def one_at_a_time(destination: Path) -> Iterator[None]:
+    """Wait until nobody else, in this process or another, is making what will be at ``destination``."""
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    with (destination.parent / f".{destination.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def build_folder(destination: Path, build: Callable[[Path], None]) -> Path:
     """Return ``destination``; where it does not exist, ``build`` makes it, all or nothing.
 
@@ -242,10 +252,8 @@ def build_folder(destination: Path, build: Callable[[Path], None]) -> Path:
     """
     if destination.is_dir():
         return destination
-    destination.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{destination.name}."
-    with (destination.parent / f"{prefix}lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with one_at_a_time(destination):
         if destination.is_dir():
             return destination
         for leftover in destination.parent.glob(f"{prefix}*.partial"):

@@ -95,7 +95,7 @@ def export_model(
 
     with _disk_problems(out or store.user_artifact_folder(name)):
         if out is None:
-            spec_file = store.build_model(name, build)
+            spec_file = store.build_model(name, build, force=force)
             folder = store.user_artifact_folder(name)
         else:
             folder = _publish(out, build, force=force)

@@ -99,18 +99,22 @@ def pull(spec: ModelSpec, *, progress: Progress | None = None) -> Path:
                 _place(find_spec_file(spec.name).parent / file.path, temporary / file.path, link=False)
         _require_whole(spec, temporary)
 
-    return replace_folder(user_artifact_folder(spec.name), build)
+    with download.one_at_a_time(user_spec_file(spec.name)):
+        return replace_folder(user_artifact_folder(spec.name), build)
 
 
-def build_model(name: str, build: Callable[[Path], ModelSpec]) -> Path:
+def build_model(name: str, build: Callable[[Path], ModelSpec], *, force: bool = False) -> Path:
     """Make a model of the user's own in place, all or nothing, and return the spec's file.
 
+    Of two that make a model of one name at a time, one waits for the other.
+
     Args:
-        name: of the model; one of that name is replaced.
+        name: of the model.
         build: puts the model's files into the folder that it is given, and returns their spec.
+        force: replace a model of the same name.
 
     Raises:
-        InvalidInput: another command added a model of that name meanwhile.
+        InvalidInput: a model of that name exists and ``force`` is not set.
         EnvironmentProblem: a file is not the one that the spec names, or the spec has no place.
     """
     target = user_spec_file(name)
@@ -126,12 +130,11 @@ def build_model(name: str, build: Callable[[Path], ModelSpec]) -> Path:
         specs.append(build(temporary))
         _require_whole(specs[-1], temporary)
 
-    replace_folder(user_artifact_folder(name), fill)
-    if not specs:
-        raise InvalidInput(
-            f"name: a model '{name}' was added by another command meanwhile; nothing was changed"
-        )
-    _write_atomically(target, spec_text(specs[-1]))
+    with download.one_at_a_time(target):
+        if not force:
+            refuse_clash(name)
+        replace_folder(user_artifact_folder(name), fill)
+        _write_atomically(target, spec_text(specs[-1]))
     return target
 
 
@@ -148,15 +151,13 @@ def save_spec(spec: ModelSpec, folder: Path, *, link: bool = False, force: bool 
         InvalidInput: a model of that name exists and ``force`` is not set.
         EnvironmentProblem: a file is not the one that the spec names.
     """
-    if not force:
-        refuse_clash(spec.name)
 
     def build(temporary: Path) -> ModelSpec:
         for file in spec.files:
             _place(folder / file.path, temporary / file.path, link=link)
         return spec
 
-    return build_model(spec.name, build)
+    return build_model(spec.name, build, force=force)
 
 
 def refuse_clash(name: str) -> None:
@@ -231,7 +232,10 @@ def _place(source: Path, target: Path, *, link: bool) -> None:
 
 
 def replace_folder(folder: Path, build: Callable[[Path], None]) -> Path:
-    """Make ``folder`` anew; what is there now goes only when the new one is whole."""
+    """Make ``folder`` anew; what is there now goes only when the new one is whole.
+
+    Of two at a time that find no folder, one waits for the other and finds its work done.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     if not folder.exists():
         return download.build_folder(folder, build)

@@ -11,6 +11,7 @@ import pytest
 from opensearch_multimodal import download
 from opensearch_multimodal.errors import EnvironmentProblem, InvalidInput
 from opensearch_multimodal.models import (
+    DraftOptions,
     ModelSpec,
     artifact_folder,
     draft_spec,
@@ -29,8 +30,6 @@ NAME = "all-minilm-l6-v2-tokens"
 @pytest.fixture
 def added(home: Path, text_folder: Path) -> ModelSpec:
     """A tiny model, kept in $OSMM_HOME."""
-    from opensearch_multimodal.models import DraftOptions
-
     spec = draft_spec(text_folder, "tiny", DraftOptions(kind="multi_vector"))
     save_spec(spec, text_folder)
     return load_spec("tiny")
@@ -171,9 +170,19 @@ def test_the_second_of_two_that_make_one_model_is_told(home: Path, text_folder: 
         second = pool.submit(build_model, "tiny", build)
         go_on.set()
         first.result()
-        with pytest.raises(InvalidInput, match="was added by another command meanwhile"):
+        with pytest.raises(InvalidInput, match="there is a model 'tiny' already"):
             second.result()
     assert load_spec("tiny") == spec
+
+
+def test_two_that_replace_one_model_do_so_one_after_the_other(added: ModelSpec, text_folder: Path) -> None:
+    specs = [draft_spec(text_folder, "tiny", DraftOptions(licence=licence)) for licence in ("MIT", "CC0-1.0")]
+    with ThreadPoolExecutor(2) as pool:
+        saving = [pool.submit(save_spec, spec, text_folder, force=True) for spec in specs]
+        for one in saving:
+            one.result()
+    assert load_spec("tiny") in specs
+    verify(load_spec("tiny"))
 
 
 def test_a_spec_without_a_place_is_known_before_anything_is_built(home: Path) -> None:
