@@ -34,10 +34,14 @@ __all__ = [
     "one_at_a_time",
     "sha256_of",
     "swap_folder",
+    "temporary_folder",
     "unpack",
     "unpack_into",
     "verify",
 ]
+
+_ALIVE = ".alive"
+"""The file of a temporary folder that is locked as long as its maker lives."""
 
 _PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
 
@@ -267,6 +271,28 @@ def build_folder(destination: Path, build: Callable[[Path], None]) -> Path:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
     return destination
+
+
+@contextmanager
+def temporary_folder(destination: Path) -> Iterator[Path]:
+    """Yield an empty folder beside ``destination``, which goes at the end, come what may.
+
+    Nothing else is left beside ``destination``, and what a killed process left goes at the next call.
+    """
+    prefix, suffix = f".{destination.name}.", ".partial"
+    for leftover in destination.parent.glob(f"{prefix}*{suffix}"):
+        with suppress(OSError), (leftover / _ALIVE).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(leftover, ignore_errors=True)
+    made = Path(tempfile.mkdtemp(prefix=prefix, dir=destination.parent))
+    temporary = made.with_name(made.name + suffix)
+    try:
+        with (made / _ALIVE).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            made.rename(temporary)  # only now do others take it for a leftover, and find it locked
+            yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def swap_folder(fresh: Path, folder: Path, spare: Path) -> None:

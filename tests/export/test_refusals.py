@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file, save_file
 from tiny_text import byte_pairs, states, unit, wordpiece, write_model
 
@@ -34,6 +35,13 @@ def rewrite(folder: Path, edit: Callable[[dict[str, np.ndarray]], object]) -> No
     weights = load_file(str(folder / "model.safetensors"))
     edit(weights)
     save_file(weights, str(folder / "model.safetensors"), metadata={"format": "pt"})
+
+
+def rewrite_rows(folder: Path, rows: int) -> None:
+    """Give the model an embedding of more rows."""
+    name = "embeddings.word_embeddings.weight"
+    rewrite(folder, lambda weights: weights.update({name: np.resize(weights[name], (rows, 32))}))
+    change(folder / "config.json", vocab_size=rows)
 
 
 def cut(path: Path, keep: float) -> None:
@@ -120,11 +128,27 @@ WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "NaN in the weights": (
         lambda f: rewrite(f, lambda w: w["encoder.layer.1.output.dense.weight"].fill(np.nan)),
-        "gives a value that is NaN or infinite",
+        r"weights: encoder\.layer\.1\.output\.dense\.weight in .*, shape .*, holds NaN or infinity",
+    ),
+    "infinity in the row of a rare token": (
+        lambda f: rewrite(f, lambda w: w["embeddings.word_embeddings.weight"][-1].fill(np.inf)),
+        "holds NaN or infinity",
+    ),
+    "a pickle with more than weights": (
+        lambda f: ((f / WEIGHTS).unlink(), torch.save({"a": Path("x")}, f / "pytorch_model.bin")),
+        "it holds more than weights, or is damaged",
+    ),
+    "an adapter beside whole weights": (
+        lambda f: (put(f / "adapter_config.json", b'{"r": 8}'), put(f / "adapter_model.safetensors", b"")),
+        "a whole model and an adapter beside it",
     ),
     "another model's tokenizer": (
         lambda f: (f / TOKENIZER).write_text(large_tokenizer()),
         r"tokenizer: .*the model's embedding has \d+ rows: it is another model's",
+    ),
+    "the tokenizer of a much smaller model": (
+        lambda f: rewrite_rows(f, 1200),
+        r"tokenizer: it has \d+ tokens, the model's embedding 1200 rows: it is another model's",
     ),
     "tokenizer without its special tokens": (
         lambda f: byte_pairs().save(str(f / TOKENIZER)),

@@ -8,13 +8,19 @@ import shutil
 import stat
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from opensearch_multimodal.download import Artifact, build_folder, fetch, local_repository, unpack
+from opensearch_multimodal.download import (
+    Artifact,
+    build_folder,
+    fetch,
+    local_repository,
+    temporary_folder,
+    unpack,
+)
 from opensearch_multimodal.errors import EnvironmentProblem, InvalidInput
 
 CONTENT = b"a small artifact"
@@ -231,28 +237,40 @@ def test_an_error_leaves_nothing(tmp_path: Path) -> None:
 
 
 _BUILDER = """
-import sys, time
+import sys
 from pathlib import Path
-from opensearch_multimodal.download import build_folder
+from opensearch_multimodal.download import build_folder, temporary_folder
+destination = Path(sys.argv[1])
 def build(folder):
     (folder / "half").write_text("half")
     print("half", flush=True)
-    time.sleep(float(sys.argv[2]))
-    (folder / "whole").write_text(sys.argv[3])
-build_folder(Path(sys.argv[1]), build)
+    sys.stdin.readline()
+    (folder / "whole").write_text(sys.argv[2])
+if sys.argv[2] == "temporary":
+    with temporary_folder(destination) as folder:
+        build(folder)
+else:
+    print("asks", flush=True)
+    build_folder(destination, build)
 """
 
 
-def builder(destination: Path, seconds: float, word: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", _BUILDER, str(destination), str(seconds), word]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+def builder(destination: Path, word: str) -> subprocess.Popen[str]:
+    """Start a process that builds until it is told to go on by a line."""
+    command = [sys.executable, "-c", _BUILDER, str(destination), word]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def told(process: subprocess.Popen[str], line: str) -> bool:
+    assert process.stdout is not None
+    return process.stdout.readline() == f"{line}\n"
 
 
 def test_a_crash_in_the_middle_leaves_no_half_folder(tmp_path: Path) -> None:
     destination = tmp_path / "a"
-    with builder(destination, 60, "never") as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "half\n"
+    with builder(destination, "never") as process:
+        assert told(process, "asks")
+        assert told(process, "half")
         process.kill()
     assert not destination.exists()
     assert len(list(tmp_path.glob(".a.*.partial"))) == 1
@@ -263,13 +281,29 @@ def test_a_crash_in_the_middle_leaves_no_half_folder(tmp_path: Path) -> None:
 
 def test_two_builders_at_once_build_once(tmp_path: Path) -> None:
     destination = tmp_path / "a"
-    with builder(destination, 0.5, "first") as first:
-        assert first.stdout is not None
-        first.stdout.readline()
-        with builder(destination, 0, "second") as second:
-            time.sleep(0.1)
+    with builder(destination, "first") as first:
+        assert told(first, "asks")
+        assert told(first, "half")
+        with builder(destination, "second") as second:
+            assert told(second, "asks")
             assert not destination.exists()
-            assert second.wait() == 0
-            assert second.stdout is not None
-            assert second.stdout.read() == ""
+            first.communicate("\n")
+            rest, _ = second.communicate("\n")
+            assert (second.returncode, rest) == (0, "")
     assert (destination / "whole").read_text() == "first"
+
+
+def test_a_temporary_folder_of_a_killed_process_goes_and_that_of_a_living_one_stays(tmp_path: Path) -> None:
+    destination = tmp_path / "a"
+    with builder(destination, "temporary") as living:
+        assert told(living, "half")
+        [kept] = tmp_path.iterdir()
+        with builder(destination, "temporary") as dying:
+            assert told(dying, "half")
+            dying.kill()
+        assert len(list(tmp_path.iterdir())) == 2
+        with temporary_folder(destination) as folder:
+            assert set(tmp_path.iterdir()) == {kept, folder}
+        living.communicate("\n")
+        assert living.returncode == 0
+    assert list(tmp_path.iterdir()) == []

@@ -7,14 +7,14 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from .. import models as store
-from ..download import sha256_of, swap_folder
+from ..download import sha256_of, swap_folder, temporary_folder
 from ..errors import EnvironmentProblem, InvalidInput
 from ..models.spec import ModelFile, ModelSpec, check_name
 from .architectures import recognise
@@ -23,6 +23,7 @@ from .convert import convert
 from .graphs import ExportOptions, Graph, Plan
 from .parity import TOLERANCES, Parity, refuse_outside
 from .precision import ATTEMPTS, Attempt, write_precision
+from .preprocessing import compare_preprocessing
 from .source import Source
 from .specs import make_spec
 from .table import markdown
@@ -147,6 +148,12 @@ def _export(
         for path in written
     )
     spec = make_spec(plan, name, files, source, options)
+    if spec.image is not None:
+        say("comparing what is read", 0, 0)
+        preprocessing, notes = compare_preprocessing(
+            source, spec, folder, queries=options.query_prefix is None
+        )
+        parity = replace(parity, preprocessing=preprocessing, notes=(*parity.notes, *notes))
     say("running the exported model", 0, 0)
     from .. import encoder
 
@@ -275,18 +282,22 @@ def _disk_problems(place: Path) -> Iterator[None]:
 def _publish(out: Path, build: Callable[[Path], ModelSpec], *, force: bool) -> Path:
     """Make ``out`` of what ``build`` puts into a folder beside it; what was there goes when that is whole."""
     out = out.absolute()
+    absent = [parent for parent in out.parents if not parent.exists()]
     out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
     try:
-        fresh = temporary / "new"
-        fresh.mkdir()
-        spec = build(fresh)
-        (fresh / SPEC_FILE).write_text(store.spec_text(spec), encoding="utf-8")
-        _refuse_place(out, force=force)
-        if out.exists():
-            swap_folder(fresh, out, temporary / "old")
-        else:
-            fresh.rename(out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        with temporary_folder(out) as temporary:
+            fresh = temporary / "new"
+            fresh.mkdir()
+            spec = build(fresh)
+            (fresh / SPEC_FILE).write_text(store.spec_text(spec), encoding="utf-8")
+            _refuse_place(out, force=force)
+            if out.exists():
+                swap_folder(fresh, out, temporary / "old")
+            else:
+                fresh.rename(out)
+    except BaseException:
+        for parent in absent:
+            with suppress(OSError):  # somebody else has put something there meanwhile
+                parent.rmdir()
+        raise
     return out

@@ -8,7 +8,15 @@ from typing import Any
 from ..errors import InvalidInput
 from .graphs import Precision
 
-__all__ = ["TOLERANCES", "GraphParity", "Parity", "RankingParity", "Tolerance", "refuse_outside"]
+__all__ = [
+    "TOLERANCES",
+    "GraphParity",
+    "Parity",
+    "PreprocessingParity",
+    "RankingParity",
+    "Tolerance",
+    "refuse_outside",
+]
 
 
 @dataclass(frozen=True)
@@ -102,6 +110,25 @@ class RankingParity:
 
 
 @dataclass(frozen=True)
+class PreprocessingParity:
+    """What one tower reads, beside what the folder's processor makes of the same input.
+
+    Attributes:
+        what: ``pages`` or ``queries``.
+        processor: the class of transformers.
+        examples: how many inputs.
+        max_difference: of a component of a pixel, normalised; 0 for queries, whose tokens are the same.
+        prompt: whether the tokens of a prompt took part; they are the same.
+    """
+
+    what: str
+    processor: str
+    examples: int
+    max_difference: float
+    prompt: bool
+
+
+@dataclass(frozen=True)
 class Parity:
     """The report of one export.
 
@@ -111,6 +138,7 @@ class Parity:
         ranking: what the vectors are for.
         tolerance: what had to be reached.
         notes: what else is to be known.
+        preprocessing: what the graphs are given, beside what the folder's processor gives.
     """
 
     precision: Precision
@@ -118,6 +146,7 @@ class Parity:
     ranking: RankingParity
     tolerance: Tolerance
     notes: tuple[str, ...] = ()
+    preprocessing: tuple[PreprocessingParity, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain values."""

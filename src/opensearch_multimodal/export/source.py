@@ -131,8 +131,16 @@ def _described(root: Path, origin: str, revision: str, licence: str = "unknown")
 def _refuse_adapter(folder: Path) -> None:
     """Refuse a folder with an adapter of peft, whose weights mean nothing without its base model's."""
     adapter = read_object(folder / "adapter_config.json")
-    if not adapter or any(folder.glob("model*.safetensors")) or any(folder.glob("pytorch_model*.bin")):
+    if not adapter:
         return
+    if any(folder.glob("model*.safetensors")) or any(folder.glob("pytorch_model*.bin")):
+        if not any(folder.glob("adapter_model.*")):
+            return  # what merging left behind
+        raise InvalidInput(
+            f"folder: {folder} holds a whole model and an adapter beside it, and only one of them is what is "
+            "meant: move adapter_config.json and adapter_model.* away to export the model as it is, or merge "
+            "the adapter first (merge_and_unload(), save_pretrained() into a new folder)"
+        )
     kind, base = (
         adapter.get("peft_type") or "peft",
         adapter.get("base_model_name_or_path") or "its base model",

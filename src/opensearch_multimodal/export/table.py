@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .parity import Parity
+from .parity import Parity, PreprocessingParity
 
 __all__ = ["markdown", "summary"]
 
@@ -44,6 +44,7 @@ def markdown(parity: Parity, *, name: str, facts: Mapping[str, str]) -> str:
         "",
         f"Required of {parity.precision}: {_limits(parity)}.",
     ]
+    lines += ["", *(f"Read: {_read(one)}." for one in parity.preprocessing)] if parity.preprocessing else []
     if parity.notes:
         lines += ["", *(f"- {note}" for note in parity.notes)]
     return "\n".join(lines) + "\n"
@@ -67,7 +68,18 @@ def summary(parity: Parity) -> list[tuple[str, str]]:
             f"by {ranking.score}: tau {ranking.kendall_tau:.4f}, {ranking.decided_kept:.2%} of pairs kept",
         )
     )
+    if parity.preprocessing:
+        rows.append(("read", "; ".join(_read(one) for one in parity.preprocessing)))
     return rows
+
+
+def _read(one: PreprocessingParity) -> str:
+    if one.what == "queries":
+        return f"{one.examples} queries give the tokens of the folder's {one.processor}"
+    return (
+        f"{one.examples} pages as by the folder's {one.processor}, pixels differ by at most "
+        f"{one.max_difference:.2g}{', tokens of the prompt are the same' if one.prompt else ''}"
+    )
 
 
 def _limits(parity: Parity) -> str:

@@ -36,6 +36,8 @@ SAMPLE = (
 
 _FULL = 0.9
 """The share of an embedding's rows that a model's own tokenizer fills; some rows are spare."""
+_OWN = 0.5
+"""The share below which it is another model's."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,8 @@ def read_tokenizer(folder: Path, rows: int) -> SourceTokenizer:
         rows: of the model's embedding.
 
     Raises:
-        InvalidInput: there is no tokenizer, or it has more tokens than the embedding has rows, or it lacks
-            the special tokens that its configuration names.
+        InvalidInput: there is no tokenizer, or it has more tokens than the embedding has rows, or less
+            than half as many, or it lacks the special tokens that its configuration names.
     """
     path = folder / "tokenizer.json"
     library = _library(folder)
@@ -103,7 +105,13 @@ def read_tokenizer(folder: Path, rows: int) -> SourceTokenizer:
         inner = [made.normalizer] if made.normalizer is not None else []
         made.normalizer = normalizers.Sequence([normalizers.Lowercase(), *inner])
     _check(made, folder, rows)
-    if (count := made.get_vocab_size(with_added_tokens=True)) < _FULL * rows:
+    count = made.get_vocab_size(with_added_tokens=True)
+    if count < _OWN * rows:
+        raise InvalidInput(
+            f"tokenizer: it has {count} tokens, the model's embedding {rows} rows: it is another model's "
+            "tokenizer"
+        )
+    if count < _FULL * rows:
         notes += (
             f"The tokenizer has {count} tokens, the model's embedding {rows} rows: is it the model's own?",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import re
 import struct
 import warnings
@@ -184,8 +185,17 @@ def load_model(
         )
     if errors := told.get("error_msgs"):
         raise InvalidInput(f"weights: {folder} cannot be loaded: {str(errors)[:300]}")
+    for name, parameter in model.named_parameters():
+        if not bool(torch.isfinite(parameter).all()):
+            raise InvalidInput(
+                f"weights: {name} in {folder}, shape {tuple(parameter.shape)}, holds NaN or infinity: it was "
+                "damaged; fetch it again"
+            )
     return model.eval()
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, pickle.UnpicklingError):
+        # torch's own words name ways to run whatever code the file holds.
+        return "it holds more than weights, or is damaged: only weights are read, save it as safetensors"
     return " ".join(f"{type(error).__name__}: {error}".split())[:300]

@@ -1,0 +1,182 @@
+"""Does the encoder hand over to the graphs what the folder's own processor would?
+
+The parity of a graph says nothing of this: there, both sides read the same numbers. A wrong prompt, prefix or
+resize gives good vectors of something else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from ..encoder.images import open_reader
+from ..encoder.text import TextTokenizer
+from ..errors import InvalidInput
+from ..models.spec import ImageTower, ModelSpec, TextTower
+from .parity import PreprocessingParity
+from .source import Source
+from .weights import quiet_transformers
+
+__all__ = ["LARGEST_DIFFERENCE", "compare_preprocessing"]
+
+LARGEST_DIFFERENCE = 1e-5
+"""Of a normalised component of a pixel; Pillow resizes both."""
+
+_SIZES = ((877, 620), (201, 333), (96, 96))
+"""Height and width of the images."""
+_QUERIES = ("Which valve opens first?", "Wie öffnet man das Ventil?", "弁の開け方", "x")
+
+
+def compare_preprocessing(
+    source: Source, spec: ModelSpec, folder: Path, *, queries: bool = True
+) -> tuple[tuple[PreprocessingParity, ...], tuple[str, ...]]:
+    """Prepare generated images and queries by the spec and by the folder's processor, and compare.
+
+    Args:
+        source: the original's folder.
+        spec: of what was exported from it.
+        folder: of the exported files.
+        queries: whether the folder says what stands around a query; not where the user said otherwise.
+
+    Returns:
+        What was compared, and sentences about what could not be.
+
+    Raises:
+        InvalidInput: they differ.
+    """
+    found: list[PreprocessingParity] = []
+    notes: list[str] = []
+    image = spec.image
+    if image is None:
+        return (), ()
+    pixels, whole, reason = _processors(source.folder)
+    if pixels is None:
+        return (), (f"Images: not compared with a processor: {reason}.",)
+    with quiet_transformers():
+        found.append(_pages(image, folder, pixels, whole))
+        if image.prompt is not None and not found[-1].prompt:
+            notes.append(
+                f"Prompt of pages: not compared with a processor: {reason or 'it takes other prompts'}."
+            )
+        if spec.text is not None and queries and hasattr(whole, "process_queries"):
+            found.append(_queries(spec.text, folder, whole))
+    return tuple(found), tuple(notes)
+
+
+def _processors(folder: Path) -> tuple[Any | None, Any | None, str]:
+    """Return the folder's image processor, its processor of texts and images, and why one is missing."""
+    from transformers import AutoImageProcessor, AutoProcessor
+
+    told: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+
+    def load(name: str) -> Any:
+        return AutoImageProcessor.from_pretrained(name, backend="pil", **told)
+
+    pixels, reason = _loaded(load, folder)
+    if pixels is None:
+        return None, None, reason
+    whole, reason = _loaded(lambda name: AutoProcessor.from_pretrained(name, backend="pil", **told), folder)
+    if whole is None:  # one for videos, too, is there on torchvision only
+        whole, reason = _loaded(lambda name: AutoProcessor.from_pretrained(name, **told), folder)
+    if whole is None or not hasattr(whole, "image_processor"):
+        return pixels, None, reason or f"{type(whole).__name__} reads no images"
+    whole.image_processor = pixels
+    return pixels, whole, ""
+
+
+def _loaded(load: Callable[[str], Any], folder: Path) -> tuple[Any | None, str]:
+    try:
+        with quiet_transformers():
+            return load(str(folder)), ""
+    except Exception as error:  # transformers raises many kinds, also for libraries that are not there
+        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        return None, f"transformers cannot load it ({reason.strip()[:150].rstrip('.')})"
+
+
+def _pages(image: ImageTower, folder: Path, pixels: Any, whole: Any | None) -> PreprocessingParity:
+    reader = open_reader(image, folder)
+    rng = np.random.default_rng(11)
+    worst, prompt, processor = 0.0, image.prompt is not None and whole is not None, pixels
+    for height, width in _SIZES:
+        page = Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
+        ours = reader.read(page)
+        where = f"preprocessing: a page of {width} × {height} pixels"
+        made = None
+        if prompt and image.prompt is not None:
+            made = _prompted(whole, image.prompt.text, page)
+            prompt = made is not None
+        if made is not None:
+            processor = whole
+            _require_same_tokens(f"{where} and its prompt", ours["input_ids"], made["input_ids"], whole)
+        else:
+            made = pixels(images=[page], return_tensors="np")
+        worst = max(worst, _difference(where, ours, made, processor))
+    return PreprocessingParity("pages", type(processor).__name__, len(_SIZES), worst, prompt)
+
+
+def _prompted(whole: Any, text: str, page: Image.Image) -> Any | None:
+    """Return what a processor makes of a page and a prompt; None where it has prompts of another form."""
+    if hasattr(whole, "process_images"):
+        return whole.process_images([page])
+    if type(whole).__name__ == "PaliGemmaProcessor":  # it puts image tokens before whatever it is given
+        return None
+    try:
+        return whole(text=[text], images=[page], return_tensors="np")
+    except (TypeError, ValueError):
+        return None
+
+
+def _difference(where: str, ours: dict[str, npt.NDArray[Any]], made: Any, processor: Any) -> float:
+    """Return the largest difference of a pixel's component.
+
+    Raises:
+        InvalidInput: it is too large, or the shapes differ.
+    """
+    patches = "patches" in ours
+    found = ours["patches" if patches else "pixel_values"]
+    wanted = np.asarray(made["pixel_values"], dtype=np.float32)
+    tail = found.shape[-1:] if patches else found.shape[-3:]
+    if wanted.shape[-len(tail) :] == tail:
+        found, wanted = found.reshape(-1, *tail), wanted.reshape(-1, *tail)
+        if patches and "pixel_attention_mask" in made:
+            wanted = wanted[np.asarray(made["pixel_attention_mask"]).reshape(-1).astype(bool)]
+    if found.shape != wanted.shape:
+        raise InvalidInput(
+            f"{where} becomes numbers of shape {found.shape} by the spec, {wanted.shape} by the folder's "
+            f"{type(processor).__name__}: nothing was kept"
+        )
+    worst = float(np.abs(found - wanted).max())
+    if not worst <= LARGEST_DIFFERENCE:
+        raise InvalidInput(
+            f"{where} becomes numbers that differ by up to {worst:.2g} from what the folder's "
+            f"{type(processor).__name__} gives, more than {LARGEST_DIFFERENCE:g}: nothing was kept"
+        )
+    return worst
+
+
+def _queries(tower: TextTower, folder: Path, whole: Any) -> PreprocessingParity:
+    tokenizer = TextTokenizer(folder / tower.tokenizer)
+    for text in _QUERIES:
+        sequences = tokenizer.split(
+            [text], tower.query_prefix, tower.max_query_tokens, tower.long_input, tower.query_suffix
+        )
+        wanted = whole.process_queries([text])["input_ids"]
+        _require_same_tokens(f"preprocessing: the query {text!r}", np.array(sequences.ids), wanted, whole)
+    return PreprocessingParity("queries", type(whole).__name__, len(_QUERIES), 0.0, False)
+
+
+def _require_same_tokens(where: str, ours: npt.NDArray[Any], wanted: Any, processor: Any) -> None:
+    found, expected = ours.reshape(-1), np.asarray(wanted).reshape(-1)
+    if not np.array_equal(found, expected):
+        length = min(len(found), len(expected))
+        differing = np.flatnonzero(found[:length] != expected[:length])
+        first = int(differing[0]) if differing.size else length
+        raise InvalidInput(
+            f"{where}: the spec gives {len(found)} tokens, the folder's {type(processor).__name__} "
+            f"{len(expected)}; they differ from token {first} on: nothing was kept"
+        )
