@@ -112,6 +112,11 @@ class EncodeService:
                 actual=spec.fingerprint,
                 remedy=f"the service has another model '{spec.name}'",
             )
+        if spec.batch_dependent and request.task != "query" and request.batch_dependence is None:
+            raise InvalidInput(
+                f"model: vectors of '{spec.name}' change with what else is in the call, so what is encoded "
+                'again differs; "batch_dependence": "allowed" takes it all the same'
+            )
         encoder = self._pool.get(spec)
         outputs = _outputs(request.outputs, spec)
         run = _runner(encoder, request.task)

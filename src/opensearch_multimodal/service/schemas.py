@@ -74,6 +74,10 @@ class EncodeModel(_Request):
     encoding: Literal["float32", "float16", "int8", "bit"] = Field(
         default="float32", description="How multi-vectors are packed (wire format)."
     )
+    batch_dependence: Literal["allowed"] | None = Field(
+        default=None,
+        description="Take passages and pages of a model whose vectors change with what else is in the call.",
+    )
     inputs: list[ContentInput]
     deadline_ms: Deadline | None = None
 

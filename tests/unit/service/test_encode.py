@@ -81,6 +81,21 @@ def test_fields_are_filled_exactly_as_ingest_fills_them(client: TestClient) -> N
     assert results[3]["values"] == results[4]["values"] == {}
 
 
+def test_passages_of_a_batch_dependent_model_are_asked_for_twice(client: TestClient, tmp_path: Path) -> None:
+    tiny_models.write_text_model(tmp_path / "model.onnx")
+    tiny_models.write_tokenizer(tmp_path / "tokenizer.json")
+    spec = draft_spec(tmp_path, "dynamic", DraftOptions(pooling="mean"))
+    save_spec(spec.model_copy(update={"batch_dependent": True}), tmp_path)
+    call = {"model": "dynamic", "inputs": [{"text": "alpha"}]}
+    error = post(client, 400, task="passage", **call)["error"]
+    assert error["reason"] == (
+        "model: vectors of 'dynamic' change with what else is in the call, so what is encoded again differs; "
+        '"batch_dependence": "allowed" takes it all the same'
+    )
+    asked = post(client, task="passage", batch_dependence="allowed", **call)
+    assert asked["results"] == post(client, task="query", **call)["results"]
+
+
 def test_fields_may_be_pooled_cut_and_coded_by_a_learnt_rotation(client: TestClient, tmp_path: Path) -> None:
     tiny_models.write_text_model(tmp_path / "model.onnx")
     tiny_models.write_tokenizer(tmp_path / "tokenizer.json")
