@@ -31,6 +31,7 @@ from opensearch_multimodal.export.compare import check_parity
 from opensearch_multimodal.export.convert import convert
 from opensearch_multimodal.export.parity import Parity, refuse_outside
 from opensearch_multimodal.export.precision import ATTEMPTS, write_precision
+from opensearch_multimodal.export.sharing import share_weights
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8-weights", "int8-dynamic")
 HEADER = (
@@ -106,9 +107,11 @@ def written(plan: Plan, work: Path, precision: Precision) -> Parity | str:
     folder.mkdir()
     for attempt in ATTEMPTS[precision]:
         try:
+            files: list[Path] = []
             for graph in plan.graphs:
                 settings = {"attempt": attempt, "external_above": EXTERNAL_ABOVE}
-                write_precision(traced(work, graph), folder / graph.file, precision, **settings)
+                files += write_precision(traced(work, graph), folder / graph.file, precision, **settings)
+            share_weights(files)
             parity = check_parity(plan, folder, precision, attempt=attempt)
             refuse_outside(parity, "sample")
         except InvalidInput as error:

@@ -24,6 +24,7 @@ from .graphs import ExportOptions, Graph, Plan
 from .parity import TOLERANCES, Parity, refuse_outside
 from .precision import ATTEMPTS, Attempt, write_precision
 from .preprocessing import compare_preprocessing
+from .sharing import share_weights
 from .source import Source
 from .specs import make_spec
 from .table import markdown
@@ -193,7 +194,7 @@ def _write_graphs(
             attempt=attempt,
             external_above=options.external_above,
         )
-    return written
+    return [*share_weights(written)]
 
 
 def _traced(work: Path, graph: Graph) -> Path:

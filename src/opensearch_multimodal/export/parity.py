@@ -42,8 +42,8 @@ class Tolerance:
 
 TOLERANCES: dict[Precision, Tolerance] = {
     "fp32": Tolerance(0.99999, 0.99999, 1e-4, 1e-5, order=1.0),
-    "fp16": Tolerance(0.999, 0.999, 2e-2, 1e-2),
-    "int8-weights": Tolerance(0.999, 0.99, None, 1e-2),
+    "fp16": Tolerance(0.999, 0.999, 2e-2, 1e-3),
+    "int8-weights": Tolerance(0.999, 0.99, None, 1e-3),
     "int8-dynamic": Tolerance(0.95, 0.9, None, None, batch_dependent=True),
 }
 """What each precision has to reach."""
