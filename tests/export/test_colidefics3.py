@@ -8,9 +8,9 @@ from safetensors.torch import load_file, save_file
 from tiny_idefics3 import make_colidefics3
 
 from opensearch_multimodal.errors import InvalidInput
+from opensearch_multimodal.export import open_source
 from opensearch_multimodal.export.architectures.colidefics3 import ARCHITECTURE
 from opensearch_multimodal.export.graphs import ExportOptions
-from opensearch_multimodal.export.source import open_source
 
 OPTIONS = ExportOptions(kind="multi_vector")
 

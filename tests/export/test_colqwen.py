@@ -7,9 +7,9 @@ from onnx_graphs import check_graphs
 from tiny_qwen import make_colqwen2, make_engine_colqwen, make_qwen_embedding
 
 from opensearch_multimodal.errors import InvalidInput
+from opensearch_multimodal.export import open_source
 from opensearch_multimodal.export.architectures.colqwen import ARCHITECTURE
 from opensearch_multimodal.export.graphs import ExportOptions
-from opensearch_multimodal.export.source import open_source
 
 OPTIONS = ExportOptions(kind="multi_vector")
 

@@ -13,11 +13,11 @@ from PIL import Image
 from tiny_qwen import make_engine_colqwen
 
 from opensearch_multimodal.encoder.images import open_reader
+from opensearch_multimodal.export import open_source
 from opensearch_multimodal.export.architectures.colqwen import ARCHITECTURE
 from opensearch_multimodal.export.convert import convert
 from opensearch_multimodal.export.graphs import ExportOptions
 from opensearch_multimodal.export.precision import write_precision
-from opensearch_multimodal.export.source import open_source
 from opensearch_multimodal.models import ImageTower
 
 

@@ -8,9 +8,9 @@ import pytest
 from onnx_graphs import check_graphs
 from tiny_qwen import make_qwen_embedding
 
+from opensearch_multimodal.export import open_source
 from opensearch_multimodal.export.architectures.qwen_vl_embedding import ARCHITECTURE
 from opensearch_multimodal.export.graphs import ExportOptions
-from opensearch_multimodal.export.source import open_source
 
 OPTIONS = ExportOptions(kind="dense")
 

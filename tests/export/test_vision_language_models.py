@@ -23,8 +23,7 @@ from transformers import (
 from opensearch_multimodal import encoder, models
 from opensearch_multimodal.cli.models import models as command
 from opensearch_multimodal.errors import InvalidInput
-from opensearch_multimodal.export import ExportOptions, export_model
-from opensearch_multimodal.export.source import open_source
+from opensearch_multimodal.export import ExportOptions, export_model, open_source
 
 TEXTS = ["How is the valve opened?", "Wie öffnet man das Ventil?", "pump", "弁の開け方 " * 20]
 SIZES = [(60, 90), (200, 70), (33, 31), (120, 160)]

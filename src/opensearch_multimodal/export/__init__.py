@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from .exporting import ExportResult, Progress, export_model
 from .graphs import Architecture, Axes, Batch, ExportOptions, Graph, Plan, Precision
+from .opening import open_source
 from .parity import Parity
-from .source import Source, open_source
+from .source import Source
 
 __all__ = [
     "Architecture",
