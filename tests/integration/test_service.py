@@ -447,7 +447,7 @@ def encode_long(url: str, count: int = 200) -> httpx.Response:
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_sigterm_under_load_answers_what_is_in_flight(home: Path, workers: str) -> None:
     with serving(
-        "--encode-only", "--workers", workers, "--model", tiny_index.TOKENS, "--drain", "1"
+        "--encode-only", "--workers", workers, "--model", tiny_index.TOKENS, "--drain", "4"
     ) as running, ThreadPoolExecutor(12) as threads:  # fmt: skip
         calls = [threads.submit(encode_long, running.url) for _ in range(10)]
         while metric(running, "osmm_lane_running") < int(workers):
