@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from pydantic import BaseModel
-
-if TYPE_CHECKING:
-    from .spec import ModelSpec
 
 __all__ = ["BEHAVIOUR", "DESCRIPTIVE", "fingerprint"]
 
@@ -113,18 +111,22 @@ _PATHS = {"onnx", "tokenizer", "file"}
 """Fields that name a file: its digest stands in for the path."""
 
 
-def fingerprint(spec: ModelSpec) -> str:
-    """Return ``sha256:<hex>`` over the canonical JSON of what changes the vectors of ``spec``."""
-    digests = {file.path: file.sha256 for file in spec.files}
-    used = {path for _, path in spec.used_files()}
+def fingerprint(spec: BaseModel, digests: Mapping[str, str], named: Collection[str]) -> str:
+    """Return ``sha256:<hex>`` over the canonical JSON of what changes the vectors of a model.
+
+    Args:
+        spec: a `ModelSpec`.
+        digests: path → sha256 of each of its files.
+        named: the paths that its settings name.
+    """
     content = _settings(spec, digests)
     content["encoding_version"] = _ENCODING_VERSION
-    content["files"] = sorted(digest for path, digest in digests.items() if path not in used)
+    content["files"] = sorted(digest for path, digest in digests.items() if path not in named)
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"
 
 
-def _settings(record: BaseModel, digests: dict[str, str]) -> dict[str, Any]:
+def _settings(record: BaseModel, digests: Mapping[str, str]) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for field in BEHAVIOUR[type(record).__name__] - {"files"}:
         value = getattr(record, field)

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from ..errors import InvalidInput
 from ..types import MAX_DIMENSION, Input
+from .fingerprint import fingerprint
 from .image_tower import Grid, ImageTower, Layout, Pooling, Prompt
 from .record import FilePath, Record
 
@@ -252,9 +253,8 @@ class ModelSpec(Record):
     @property
     def fingerprint(self) -> str:
         """``sha256:<hex>``: equal on every machine, other when anything that changes vectors is other."""
-        from .fingerprint import fingerprint
-
-        return fingerprint(self)
+        digests = {file.path: file.sha256 for file in self.files}
+        return fingerprint(self, digests, {path for _, path in self.used_files()})
 
     def kept_dimension(self, wanted: int | None) -> int:
         """Return the dimension of vectors of which ``wanted`` components are kept, None meaning all.
