@@ -110,7 +110,7 @@ SAMPLES: dict[str, Sample] = {
     ),
     "ColPali": Sample(
         "6 × 384 and 6 × 512, 1,024 patches",
-        image(tiny_colpali.make, **COLPALI, head_width=64, dimension=128),
+        image(tiny_colpali.make, **COLPALI, head_width=64, dimension=128, spread=0.04),
         {"kind": "multi_vector"},
     ),
     "ColQwen2": Sample(

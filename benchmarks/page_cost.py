@@ -124,9 +124,9 @@ def measure(sample: Sample, threads: int, rounds: int) -> list[str]:
         times = in_turns(runs, rounds)
         torch_seconds, seconds = (float(np.median(times[who, "page"])) for who in ("PyTorch", "ONNX"))
         vectors = len(np.atleast_2d(graph.reference(prepared)))
-        parameters = sum({id(p): p.numel() for p in graph.module.parameters()}.values())
+        size = sum(path.stat().st_size for path in traced(work, graph).parent.iterdir())
         return [
-            f"{parameters / 1e6:,.0f} M",
+            f"{size / 4e6:,.0f} M",
             f"{preparing * 1e3:.0f}",
             f"{torch_seconds:.2f}",
             f"{seconds:.2f}",

@@ -34,6 +34,7 @@ def make(
     head_width: int = 12,
     dimension: int = 16,
     gemma: Literal[1, 2] = 1,
+    spread: float = 0.2,
 ) -> Path:
     """Write model and processor into ``folder`` and return it.
 
@@ -50,6 +51,7 @@ def make(
         head_width: of the language model's heads.
         dimension: of the vectors.
         gemma: the language model: of PaliGemma or of PaliGemma 2.
+        spread: the standard deviation of weights.
     """
     image_tokens = (side // patch) ** 2
     tokenizer = gemma_tokenizer()
@@ -91,7 +93,7 @@ def make(
     torch.manual_seed(0)
     model = ColPaliForRetrieval(config)
     for parameter in model.parameters():  # the classes begin with biases of 0 and norms of 1
-        torch.nn.init.normal_(parameter, std=0.1 if parameter.ndim == 1 else 0.2)
+        torch.nn.init.normal_(parameter, std=0.1 if parameter.ndim == 1 else spread)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     if layout != "transformers":

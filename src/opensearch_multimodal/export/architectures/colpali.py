@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -221,12 +222,32 @@ def _encode_pages(
     placed = torch.gather(patches, 1, order[:, :, None].expand(-1, -1, patches.shape[2]))
     words = vlm.get_input_embeddings()(input_ids.masked_fill(of_image, 0))
     embedded = torch.where(of_image[:, :, None], placed, words)
-    states = vlm(
-        inputs_embeds=embedded, attention_mask=attention_mask, token_type_ids=input_ids * 0
-    ).last_hidden_state
+    with _plain_attention(vlm):
+        states = vlm(
+            inputs_embeds=embedded, attention_mask=attention_mask, token_type_ids=input_ids * 0
+        ).last_hidden_state
     vectors = colpali.embedding_proj_layer(states)
     unit: torch.Tensor = vectors / vectors.norm(dim=-1, keepdim=True)
     return unit * attention_mask[:, :, None]
+
+
+@contextmanager
+def _plain_attention(vlm: Any) -> Iterator[None]:
+    """Let a language model add its mask to the scores of a page's thousand tokens.
+
+    PyTorch's fused attention becomes an ONNX graph that looks for NaN in every score and chooses between two
+    numbers by a mask as large as the scores: a fourteenth of a page's time. Gemma 2 keeps it, because its two
+    implementations differ (soft caps).
+    """
+    before = vlm.language_model.config._attn_implementation
+    if getattr(vlm.language_model.config, "attn_logit_softcapping", None):
+        yield
+        return
+    vlm.language_model.set_attn_implementation("eager")
+    try:
+        yield
+    finally:
+        vlm.language_model.set_attn_implementation(before)
 
 
 def _collate(batches: Sequence[Batch]) -> Batch:
