@@ -18,7 +18,7 @@ import tempfile
 import xml.etree.ElementTree as ElementTree
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from xml.sax.saxutils import escape
@@ -32,16 +32,19 @@ __all__ = [
     "fetch",
     "local_repository",
     "one_at_a_time",
+    "replace_folder",
     "sha256_of",
     "swap_folder",
     "temporary_folder",
+    "undo_swap",
     "unpack",
     "unpack_into",
     "verify",
 ]
 
-_ALIVE = ".alive"
-"""The file of a temporary folder that is locked as long as its maker lives."""
+_ALIVE, _NEW, _OLD, _PARTIAL = ".alive", "new", "old", ".partial"
+"""In a temporary folder: the file that is locked as long as its maker lives, what is made, and what was in
+its place before; and how its own name ends."""
 
 _PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
 
@@ -251,25 +254,31 @@ def build_folder(destination: Path, build: Callable[[Path], None]) -> Path:
     """Return ``destination``; where it does not exist, ``build`` makes it, all or nothing.
 
     ``build`` fills a temporary folder beside it, which is renamed when ``build`` returns: a crash
-    leaves no folder of that name, and what it left of temporary folders goes at the next call. One
-    process builds at a time; a second one waits for the first and finds its work done.
+    leaves no folder of that name. One process builds at a time; a second one waits for the first and finds
+    its work done.
     """
     if destination.is_dir():
         return destination
-    prefix = f".{destination.name}."
     with one_at_a_time(destination):
-        if destination.is_dir():
-            return destination
-        for leftover in destination.parent.glob(f"{prefix}*.partial"):
-            shutil.rmtree(leftover, ignore_errors=True)  # its writer may be dying still
-        temporary = Path(tempfile.mkdtemp(prefix=prefix, suffix=".partial", dir=destination.parent))
-        try:
-            temporary.chmod(0o755)
-            build(temporary)
-            temporary.rename(destination)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
+        if not destination.is_dir():
+            with temporary_folder(destination) as temporary:
+                fresh = temporary / _NEW
+                fresh.mkdir()
+                build(fresh)
+                fresh.rename(destination)
+    return destination
+
+
+def replace_folder(destination: Path, build: Callable[[Path], None]) -> Path:
+    """Make ``destination`` anew; what is there now goes only when the new one is whole.
+
+    Of two at a time, one waits for the other.
+    """
+    with one_at_a_time(destination), temporary_folder(destination) as temporary:
+        fresh = temporary / _NEW
+        fresh.mkdir()
+        build(fresh)
+        swap_folder(fresh, destination, temporary)
     return destination
 
 
@@ -277,36 +286,69 @@ def build_folder(destination: Path, build: Callable[[Path], None]) -> Path:
 def temporary_folder(destination: Path) -> Iterator[Path]:
     """Yield an empty folder beside ``destination``, which goes at the end, come what may.
 
-    Nothing else is left beside ``destination``, and what a killed process left goes at the next call.
+    Nothing else is left beside ``destination``. What a killed process left goes at the next call; if it died
+    while it swapped folders, the one that it had moved away is put back first.
     """
-    prefix, suffix = f".{destination.name}.", ".partial"
-    for leftover in destination.parent.glob(f"{prefix}*{suffix}"):
-        with suppress(OSError), (leftover / _ALIVE).open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(leftover, ignore_errors=True)
-    made = Path(tempfile.mkdtemp(prefix=prefix, dir=destination.parent))
-    temporary = made.with_name(made.name + suffix)
+    _clear_leftovers(destination)
+    made = _made_beside(destination)
+    temporary = made.with_name(made.name + _PARTIAL)
     try:
         with (made / _ALIVE).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             made.rename(temporary)  # only now do others take it for a leftover, and find it locked
             yield temporary
     finally:
+        shutil.rmtree(made, ignore_errors=True)
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def swap_folder(fresh: Path, folder: Path, spare: Path) -> None:
-    """Put ``fresh`` in the place of ``folder``, which becomes ``spare``; if that fails, put ``folder`` back.
+def _made_beside(destination: Path) -> Path:
+    for _ in range(3):
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # somebody has just removed an empty parent of theirs
+            return Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
+    raise FileNotFoundError(2, "its parent folder vanishes again and again", str(destination))
 
-    All three lie in one file system.
+
+def _clear_leftovers(destination: Path) -> None:
+    own = re.compile(rf"\.{re.escape(destination.name)}\.\w{{8}}{re.escape(_PARTIAL)}")
+    if not destination.parent.is_dir():
+        return
+    for leftover in destination.parent.iterdir():
+        if not own.fullmatch(leftover.name):
+            continue
+        with suppress(OSError), ExitStack() as stack:
+            if (leftover / _ALIVE).exists():
+                lock = stack.enter_context((leftover / _ALIVE).open())
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if (leftover / _OLD).is_dir() and not destination.exists():
+                (leftover / _OLD).rename(destination)
+            shutil.rmtree(leftover, ignore_errors=True)  # its writer may be dying still
+
+
+def swap_folder(fresh: Path, destination: Path, temporary: Path) -> None:
+    """Put ``fresh`` in the place of ``destination``, if need be; what was there moves into ``temporary``.
+
+    If that fails, it is put back. All lie in one file system; ``temporary`` is from `temporary_folder`.
     """
+    if not destination.exists():
+        fresh.rename(destination)
+        return
+    old = temporary / _OLD
     try:
-        folder.rename(spare)
-        fresh.rename(folder)
+        destination.rename(old)
+        fresh.rename(destination)
     except BaseException:
-        if spare.exists() and not folder.exists():
-            spare.rename(folder)
+        if old.exists() and not destination.exists():
+            old.rename(destination)
         raise
+
+
+def undo_swap(destination: Path, temporary: Path) -> None:
+    """Take away what `swap_folder` put in place, and put back what was there before."""
+    destination.rename(temporary / _NEW)
+    if (temporary / _OLD).exists():
+        (temporary / _OLD).rename(destination)
 
 
 def unpack(archive: Path, destination: Path, *, members: Mapping[str, str] | None = None) -> Path:

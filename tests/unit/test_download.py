@@ -18,6 +18,7 @@ from opensearch_multimodal.download import (
     build_folder,
     fetch,
     local_repository,
+    replace_folder,
     temporary_folder,
     unpack,
 )
@@ -307,3 +308,45 @@ def test_a_temporary_folder_of_a_killed_process_goes_and_that_of_a_living_one_st
         living.communicate("\n")
         assert living.returncode == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_temporary_folder_of_another_name_is_left_alone(tmp_path: Path) -> None:
+    with (
+        temporary_folder(tmp_path / "qwen2.5") as other,
+        temporary_folder(tmp_path / "qwen2"),
+        temporary_folder(tmp_path / "[q]*"),
+    ):
+        assert other.is_dir()
+    dead = tmp_path / ".[q]*.abcdefgh.partial"
+    dead.mkdir()  # without a lock: nobody's
+    kept = tmp_path / ".qwen2.5.abcdefgh.partial"
+    kept.mkdir()
+    with temporary_folder(tmp_path / "[q]*"), temporary_folder(tmp_path / "qwen2"):
+        assert not dead.exists()
+        assert kept.exists()
+
+
+def test_what_a_killed_process_had_moved_away_is_put_back(tmp_path: Path) -> None:
+    left = tmp_path / ".a.abcdefgh.partial"
+    (left / "old").mkdir(parents=True)
+    (left / "old" / "mine").touch()
+    (left / ".alive").touch()
+    with temporary_folder(tmp_path / "a"):
+        assert [path.name for path in (tmp_path / "a").iterdir()] == ["mine"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_folder_that_is_replaced_stays_where_that_fails(tmp_path: Path) -> None:
+    destination = tmp_path / "a"
+    replace_folder(destination, lambda folder: (folder / "first").touch())
+
+    def build(folder: Path) -> None:
+        (folder / "second").touch()
+        raise RuntimeError("in the middle")
+
+    with pytest.raises(RuntimeError, match="in the middle"):
+        replace_folder(destination, build)
+    assert [path.name for path in destination.iterdir()] == ["first"]
+    replace_folder(destination, lambda folder: (folder / "second").touch())
+    assert [path.name for path in destination.iterdir()] == ["second"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".a.lock", "a"]

@@ -121,11 +121,12 @@ def save_proto(model: onnx.ModelProto, path: Path, *, external_above: int) -> tu
     """
     import onnx
 
+    data = path.with_name(f"{path.name}.data")
+    data.unlink(missing_ok=True)  # of an attempt before: onnx would append
     size = sum(tensor.ByteSize() for tensor in model.graph.initializer)
     if size <= external_above:
         onnx.save_model(model, str(path))
         return (path,)
-    data = path.with_name(f"{path.name}.data")
     onnx.save_model(
         model,
         str(path),

@@ -87,7 +87,7 @@ def export_model(
     check_name(name)
     _refuse_taken(name, out, source, force=force)
     architecture = recognise(source.config, options)
-    _require_room(source, out)
+    _require_room(source, out.absolute() if out else store.user_artifact_folder(name), 2)
     made: list[tuple[ModelSpec, Parity]] = []
 
     def build(folder: Path) -> ModelSpec:
@@ -118,12 +118,15 @@ def _export(
     say = progress or (lambda text, done, total: None)
     say("reading weights", 0, 0)
     plan = _plan(architecture, source, options)
+    written = [_copied(folder / file, content) for file, content in plan.files.items()]
+    preprocessing, notes = compare_preprocessing(source, plan, folder, queries=options.query_prefix is None)
+    if len(plan.graphs) > 1:
+        _require_room(source, folder, 2 * len(plan.graphs) + 1)
     for number, graph in enumerate(plan.graphs):
         say(f"converting {graph.file}", number, len(plan.graphs))
         traced = _traced(work, graph)
         traced.parent.mkdir()
         convert(graph, traced)
-    written = [_copied(folder / file, content) for file, content in plan.files.items()]
     attempts = ATTEMPTS[options.precision]
     for attempt in attempts:
         graphs = _write_graphs(plan, folder, work, options, attempt, say)
@@ -149,12 +152,7 @@ def _export(
         for path in written
     )
     spec = make_spec(plan, name, files, source, options)
-    if spec.image is not None:
-        say("comparing what is read", 0, 0)
-        preprocessing, notes = compare_preprocessing(
-            source, spec, folder, queries=options.query_prefix is None
-        )
-        parity = replace(parity, preprocessing=preprocessing, notes=(*parity.notes, *notes))
+    parity = replace(parity, preprocessing=preprocessing, notes=(*parity.notes, *notes))
     say("running the exported model", 0, 0)
     from .. import encoder
 
@@ -252,16 +250,23 @@ def _refuse_place(out: Path, *, force: bool) -> None:
         )
 
 
-def _require_room(source: Source, out: Path | None) -> None:
-    """Refuse where there is clearly no room: the float32 weights lie there twice for a while."""
-    needed = 2 * source.weights()
-    place = out.absolute() if out else store.user_artifact_folder("x")
+def _require_room(source: Source, place: Path, copies: int) -> None:
+    """Refuse where there is clearly no room for what lies there at the same time.
+
+    Args:
+        source: the model.
+        place: where it is exported to.
+        copies: of the float32 weights: two for a graph, as it was traced and as it is kept, and one of what
+            two graphs hold both.
+    """
+    weights = source.weights()
+    needed = copies * weights
     while not place.exists():
         place = place.parent
     free = shutil.disk_usage(place).free
     if free < needed:
         raise EnvironmentProblem(
-            f"disk: an export of {needed / 2e6:,.0f} MB of weights needs about {needed / 1e6:,.0f} MB, "
+            f"disk: an export of {weights / 1e6:,.0f} MB of weights needs about {needed / 1e6:,.0f} MB, "
             f"{place} has {free / 1e6:,.0f} MB free: make room, or name another place by --out or $OSMM_HOME"
         )
 
@@ -284,18 +289,14 @@ def _publish(out: Path, build: Callable[[Path], ModelSpec], *, force: bool) -> P
     """Make ``out`` of what ``build`` puts into a folder beside it; what was there goes when that is whole."""
     out = out.absolute()
     absent = [parent for parent in out.parents if not parent.exists()]
-    out.parent.mkdir(parents=True, exist_ok=True)
     try:
         with temporary_folder(out) as temporary:
-            fresh = temporary / "new"
+            fresh = temporary / "model"
             fresh.mkdir()
             spec = build(fresh)
             (fresh / SPEC_FILE).write_text(store.spec_text(spec), encoding="utf-8")
             _refuse_place(out, force=force)
-            if out.exists():
-                swap_folder(fresh, out, temporary / "old")
-            else:
-                fresh.rename(out)
+            swap_folder(fresh, out, temporary)
     except BaseException:
         for parent in absent:
             with suppress(OSError):  # somebody else has put something there meanwhile

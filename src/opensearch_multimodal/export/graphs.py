@@ -121,6 +121,9 @@ class Plan:
         inputs: what is indexed by it; every tower by default. A model that only finds pages has a text tower
             for queries, and yet ``("image",)`` here.
         notes: sentences for the report about what differs from how the library uses the model.
+        processor_settings: of the folder's image processor, what the program that the model was trained by
+            sets itself, whatever the folder says.
+        own_prompts: what stands around queries and pages is that program's, not the folder's processor's.
     """
 
     kind: Kind
@@ -133,6 +136,8 @@ class Plan:
     session: dict[str, Any] | None = None
     inputs: tuple[Input, ...] = ()
     notes: tuple[str, ...] = ()
+    processor_settings: Mapping[str, Any] = field(default_factory=dict)
+    own_prompts: bool = False
 
 
 class Architecture(Protocol):

@@ -7,6 +7,7 @@ resize gives good vectors of something else.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ from PIL import Image
 from ..encoder.images import open_reader
 from ..encoder.text import TextTokenizer
 from ..errors import InvalidInput
-from ..models.spec import ImageTower, ModelSpec, TextTower
+from ..models.spec import ImageTower, TextTower
+from .graphs import Plan
 from .parity import PreprocessingParity
 from .source import Source
+from .specs import make_towers
 from .weights import quiet_transformers
 
 __all__ = ["LARGEST_DIFFERENCE", "compare_preprocessing"]
@@ -29,18 +32,19 @@ LARGEST_DIFFERENCE = 1e-5
 
 _SIZES = ((877, 620), (201, 333), (96, 96))
 """Height and width of the images."""
+_LONG = 100_000
 _QUERIES = ("Which valve opens first?", "Wie öffnet man das Ventil?", "弁の開け方", "x")
 
 
 def compare_preprocessing(
-    source: Source, spec: ModelSpec, folder: Path, *, queries: bool = True
+    source: Source, plan: Plan, folder: Path, *, queries: bool = True
 ) -> tuple[tuple[PreprocessingParity, ...], tuple[str, ...]]:
-    """Prepare generated images and queries by the spec and by the folder's processor, and compare.
+    """Prepare generated images and queries by a plan's settings and by the folder's processor, and compare.
 
     Args:
         source: the original's folder.
-        spec: of what was exported from it.
-        folder: of the exported files.
+        plan: of a model that reads images.
+        folder: where the plan's files are.
         queries: whether the folder says what stands around a query; not where the user said otherwise.
 
     Returns:
@@ -49,22 +53,35 @@ def compare_preprocessing(
     Raises:
         InvalidInput: they differ.
     """
-    found: list[PreprocessingParity] = []
-    notes: list[str] = []
-    image = spec.image
+    text, image = make_towers(plan)
     if image is None:
         return (), ()
     pixels, whole, reason = _processors(source.folder)
     if pixels is None:
         return (), (f"Images: not compared with a processor: {reason}.",)
+    for name, value in plan.processor_settings.items():
+        setattr(pixels, name, value)
+    _require_same_limits(image, pixels)
+    found: list[PreprocessingParity] = []
+    notes: list[str] = []
     with quiet_transformers():
-        found.append(_pages(image, folder, pixels, whole))
-        if image.prompt is not None and not found[-1].prompt:
-            notes.append(
-                f"Prompt of pages: not compared with a processor: {reason or 'it takes other prompts'}."
-            )
-        if spec.text is not None and queries and hasattr(whole, "process_queries"):
-            found.append(_queries(spec.text, folder, whole))
+        pages, why = _pages(image, folder, pixels, whole, own_prompts=plan.own_prompts)
+        if pages is None:
+            return (), (f"Images: not compared with a processor: {why}.",)
+        found.append(pages)
+        if image.prompt is not None and not pages.prompt:
+            notes.append(f"Prompt of pages: not compared with a processor: {reason or why}.")
+        if text is not None and hasattr(whole, "process_queries"):
+            if plan.own_prompts or not queries:
+                notes.append(
+                    "Queries: not compared with a processor: what stands around them is not its own."
+                )
+            else:
+                compared, why = _queries(text, folder, whole)
+                if compared is None:
+                    notes.append(f"Queries: not compared with a processor: {why}.")
+                else:
+                    found.append(compared)
     return tuple(found), tuple(notes)
 
 
@@ -73,62 +90,78 @@ def _processors(folder: Path) -> tuple[Any | None, Any | None, str]:
     from transformers import AutoImageProcessor, AutoProcessor
 
     told: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-
-    def load(name: str) -> Any:
-        return AutoImageProcessor.from_pretrained(name, backend="pil", **told)
-
-    pixels, reason = _loaded(load, folder)
-    if pixels is None:
-        return None, None, reason
-    whole, reason = _loaded(lambda name: AutoProcessor.from_pretrained(name, backend="pil", **told), folder)
-    if whole is None:  # one for videos, too, is there on torchvision only
-        whole, reason = _loaded(lambda name: AutoProcessor.from_pretrained(name, **told), folder)
-    if whole is None or not hasattr(whole, "image_processor"):
-        return pixels, None, reason or f"{type(whole).__name__} reads no images"
+    name = str(folder)
+    with quiet_transformers():
+        pixels, reason = _asked(lambda: AutoImageProcessor.from_pretrained(name, backend="pil", **told))
+        if pixels is None:
+            return None, None, reason
+        whole, reason = _asked(lambda: AutoProcessor.from_pretrained(name, backend="pil", **told))
+        if whole is None:  # one for videos, too, is there on torchvision only
+            whole, reason = _asked(lambda: AutoProcessor.from_pretrained(name, **told))
+    if whole is None:
+        return pixels, None, reason
+    if not hasattr(whole, "image_processor"):
+        return pixels, None, "transformers has no processor of the class that the folder names"
     whole.image_processor = pixels
     return pixels, whole, ""
 
 
-def _loaded(load: Callable[[str], Any], folder: Path) -> tuple[Any | None, str]:
+def _asked(call: Callable[[], Any]) -> tuple[Any | None, str]:
+    """Return what a processor gives, or why it gives nothing."""
     try:
-        with quiet_transformers():
-            return load(str(folder)), ""
+        return call(), ""
     except Exception as error:  # transformers raises many kinds, also for libraries that are not there
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        return None, f"transformers cannot load it ({reason.strip()[:150].rstrip('.')})"
+        reason = next((line for line in str(error).splitlines() if line.strip()), "no reason given")
+        return None, f"{type(error).__name__}: {reason.strip()[:150].rstrip('.')}"
 
 
-def _pages(image: ImageTower, folder: Path, pixels: Any, whole: Any | None) -> PreprocessingParity:
+def _require_same_limits(image: ImageTower, pixels: Any) -> None:
+    """Refuse limits that no image of a usual size would reach."""
+    told = dict(getattr(pixels, "size", None) or {})
+    for ours, theirs in (("min_pixels", "shortest_edge"), ("max_pixels", "longest_edge")):
+        said, own = told.get(theirs), getattr(image.grid, ours, None)
+        if image.layout == "qwen_vl" and said is not None and int(said) != own:
+            raise InvalidInput(
+                f"preprocessing: {ours} is {own} by the spec, {said} by the folder's "
+                f"{type(pixels).__name__}: nothing was kept"
+            )
+
+
+def _pages(
+    image: ImageTower, folder: Path, pixels: Any, whole: Any | None, *, own_prompts: bool
+) -> tuple[PreprocessingParity | None, str]:
     reader = open_reader(image, folder)
     rng = np.random.default_rng(11)
-    worst, prompt, processor = 0.0, image.prompt is not None and whole is not None, pixels
+    prompt, why = image.prompt is not None and whole is not None, ""
+    worst, processor = 0.0, pixels
     for height, width in _SIZES:
         page = Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
         ours = reader.read(page)
         where = f"preprocessing: a page of {width} × {height} pixels"
         made = None
         if prompt and image.prompt is not None:
-            made = _prompted(whole, image.prompt.text, page)
+            made, why = _prompted(whole, image.prompt.text, page, own_prompts=own_prompts)
             prompt = made is not None
         if made is not None:
             processor = whole
             _require_same_tokens(f"{where} and its prompt", ours["input_ids"], made["input_ids"], whole)
         else:
-            made = pixels(images=[page], return_tensors="np")
+            made, reason = _asked(partial(pixels, images=[page], return_tensors="np"))
+            if made is None:
+                return None, reason
         worst = max(worst, _difference(where, ours, made, processor))
-    return PreprocessingParity("pages", type(processor).__name__, len(_SIZES), worst, prompt)
+    return PreprocessingParity("pages", type(processor).__name__, len(_SIZES), worst, prompt), why
 
 
-def _prompted(whole: Any, text: str, page: Image.Image) -> Any | None:
-    """Return what a processor makes of a page and a prompt; None where it has prompts of another form."""
+def _prompted(whole: Any, text: str, page: Image.Image, *, own_prompts: bool) -> tuple[Any | None, str]:
+    """Return what a processor makes of a page and a prompt, or why it makes nothing."""
     if hasattr(whole, "process_images"):
-        return whole.process_images([page])
+        if own_prompts:
+            return None, "the prompt is not its own"
+        return _asked(lambda: whole.process_images([page]))
     if type(whole).__name__ == "PaliGemmaProcessor":  # it puts image tokens before whatever it is given
-        return None
-    try:
-        return whole(text=[text], images=[page], return_tensors="np")
-    except (TypeError, ValueError):
-        return None
+        return None, "it takes prompts of another form"
+    return _asked(lambda: whole(text=[text], images=[page], return_tensors="np"))
 
 
 def _difference(where: str, ours: dict[str, npt.NDArray[Any]], made: Any, processor: Any) -> float:
@@ -159,15 +192,17 @@ def _difference(where: str, ours: dict[str, npt.NDArray[Any]], made: Any, proces
     return worst
 
 
-def _queries(tower: TextTower, folder: Path, whole: Any) -> PreprocessingParity:
+def _queries(tower: TextTower, folder: Path, whole: Any) -> tuple[PreprocessingParity | None, str]:
     tokenizer = TextTokenizer(folder / tower.tokenizer)
     for text in _QUERIES:
-        sequences = tokenizer.split(
-            [text], tower.query_prefix, tower.max_query_tokens, tower.long_input, tower.query_suffix
-        )
-        wanted = whole.process_queries([text])["input_ids"]
+        # What a longer query would be cut to is not what is compared here.
+        sequences = tokenizer.split([text], tower.query_prefix, _LONG, tower.long_input, tower.query_suffix)
+        made, why = _asked(partial(whole.process_queries, [text]))
+        if made is None:
+            return None, why
+        wanted = made["input_ids"]
         _require_same_tokens(f"preprocessing: the query {text!r}", np.array(sequences.ids), wanted, whole)
-    return PreprocessingParity("queries", type(whole).__name__, len(_QUERIES), 0.0, False)
+    return PreprocessingParity("queries", type(whole).__name__, len(_QUERIES), 0.0, False), ""
 
 
 def _require_same_tokens(where: str, ours: npt.NDArray[Any], wanted: Any, processor: Any) -> None:

@@ -29,7 +29,7 @@ _Key: TypeAlias = tuple[int, tuple[int, ...], bytes]
 def share_weights(files: Sequence[Path]) -> tuple[Path, ...]:
     """Keep equal weights of the ONNX files of a folder once, in a file that all of them name.
 
-    Nothing is done where that saves less than a megabyte.
+    Nothing is done where that saves less than a megabyte, nor where tensors of inner graphs lie outside.
 
     Args:
         files: ONNX files, and the files of their weights beside them; all in one folder.
@@ -43,6 +43,8 @@ def share_weights(files: Sequence[Path]) -> tuple[Path, ...]:
     target = paths[0].with_name(SHARED_FILE)
     target.unlink(missing_ok=True)
     models = {path: onnx.load(str(path), load_external_data=False) for path in paths}
+    if any(_lies_outside(tensor) for model in models.values() for tensor in _inner_tensors(model.graph)):
+        return tuple(files)
     with _opened(files) as maps:
         keys = {
             path: [_key(tensor, maps) for tensor in model.graph.initializer] for path, model in models.items()
@@ -73,6 +75,17 @@ def share_weights(files: Sequence[Path]) -> tuple[Path, ...]:
         if path not in models:
             path.unlink()
     return (*paths, target)
+
+
+def _inner_tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    """Yield the tensors that are no initializers of the graph itself: of attributes and inner graphs."""
+    for node in graph.node:
+        for attribute in node.attribute:
+            yield attribute.t
+            yield from attribute.tensors
+            for inner in (attribute.g, *attribute.graphs):
+                yield from inner.initializer
+                yield from _inner_tensors(inner)
 
 
 @contextmanager

@@ -186,7 +186,7 @@ def load_model(
     if errors := told.get("error_msgs"):
         raise InvalidInput(f"weights: {folder} cannot be loaded: {str(errors)[:300]}")
     for name, parameter in model.named_parameters():
-        if not bool(torch.isfinite(parameter).all()):
+        if not all(bool(torch.isfinite(part).all()) for part in parameter.detach().flatten().split(1 << 24)):
             raise InvalidInput(
                 f"weights: {name} in {folder}, shape {tuple(parameter.shape)}, holds NaN or infinity: it was "
                 "damaged; fetch it again"

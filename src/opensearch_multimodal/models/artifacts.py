@@ -10,8 +10,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .. import download
@@ -26,7 +26,6 @@ __all__ = [
     "locate",
     "pull",
     "refuse_clash",
-    "replace_folder",
     "save_spec",
     "verify",
 ]
@@ -100,7 +99,9 @@ def pull(spec: ModelSpec, *, progress: Progress | None = None) -> Path:
         _require_whole(spec, temporary)
 
     with download.one_at_a_time(user_spec_file(spec.name)):
-        return replace_folder(user_artifact_folder(spec.name), build)
+        if not _problems(spec, folder):  # another command has fetched it meanwhile
+            return folder
+        return download.replace_folder(user_artifact_folder(spec.name), build)
 
 
 def build_model(name: str, build: Callable[[Path], ModelSpec], *, force: bool = False) -> Path:
@@ -124,17 +125,22 @@ def build_model(name: str, build: Callable[[Path], ModelSpec], *, force: bool = 
         raise EnvironmentProblem(f"{target.parent} cannot be made: {error.strerror}") from None
     if target.is_dir():
         raise EnvironmentProblem(f"{target} is a folder, where the spec of '{name}' would be: remove it")
-    specs: list[ModelSpec] = []
-
-    def fill(temporary: Path) -> None:
-        specs.append(build(temporary))
-        _require_whole(specs[-1], temporary)
-
+    folder = user_artifact_folder(name)
     with download.one_at_a_time(target):
         if not force:
             refuse_clash(name)
-        replace_folder(user_artifact_folder(name), fill)
-        _write_atomically(target, spec_text(specs[-1]))
+        with download.temporary_folder(folder) as temporary:
+            fresh = temporary / "model"
+            fresh.mkdir()
+            spec = build(fresh)
+            _require_whole(spec, fresh)
+            with _staged(target, spec_text(spec)) as staged:
+                download.swap_folder(fresh, folder, temporary)
+                try:
+                    staged.replace(target)
+                except BaseException:
+                    download.undo_swap(folder, temporary)
+                    raise
     return target
 
 
@@ -231,29 +237,20 @@ def _place(source: Path, target: Path, *, link: bool) -> None:
         raise EnvironmentProblem(f"{source} cannot be read: {error.strerror}") from None
 
 
-def replace_folder(folder: Path, build: Callable[[Path], None]) -> Path:
-    """Make ``folder`` anew; what is there now goes only when the new one is whole.
-
-    Of two at a time that find no folder, one waits for the other and finds its work done.
-    """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    if not folder.exists():
-        return download.build_folder(folder, build)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        download.build_folder(fresh / "new", build)
-        download.swap_folder(fresh / "new", folder, fresh / "old")
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-    return folder
-
-
 def _write_atomically(path: Path, text: str) -> None:
+    with _staged(path, text) as staged:
+        staged.replace(path)
+
+
+@contextmanager
+def _staged(path: Path, text: str) -> Iterator[Path]:
+    """Yield a file beside ``path`` that holds a text, to be renamed; it goes if it is not."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
-        Path(name).replace(path)
-    except BaseException:
+            file.flush()
+            os.fsync(file.fileno())
+        yield Path(name)
+    finally:
         Path(name).unlink(missing_ok=True)
-        raise

@@ -16,7 +16,6 @@ from .. import download, resources
 from ..binarize import Rotation
 from ..errors import EnvironmentProblem, InvalidInput
 from ..types import MAX_DIMENSION
-from .artifacts import replace_folder
 from .spec import Sha256, check_name
 
 __all__ = ["RotationSpec", "list_rotations", "load_rotation", "load_rotation_spec", "save_rotation"]
@@ -162,7 +161,7 @@ def save_rotation(
         (temporary / _SPEC).write_text(tomli_w.dumps(spec.model_dump(mode="json")), "utf-8")
         made.append(spec)
 
-    replace_folder(folder, build)
+    download.replace_folder(folder, build)
     return made[0]
 
 

@@ -10,6 +10,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from opensearch_multimodal.export.convert import save_proto
 from opensearch_multimodal.export.sharing import SHARED_FILE, share_weights
 from opensearch_multimodal.models.onnx_file import external_data
 
@@ -83,3 +84,39 @@ def test_what_an_attempt_before_has_shared_goes(tmp_path: Path) -> None:
     files = write(tmp_path / "text.onnx", FIRST)
     assert share_weights(files) == tuple(files)
     assert list(tmp_path.iterdir()) == files
+
+
+def test_a_graph_within_a_graph_keeps_its_weights(tmp_path: Path) -> None:
+    """onnx moves tensors of inner graphs outside, too."""
+    inner = [
+        helper.make_graph(
+            [helper.make_node("Identity", [f"w{branch}"], [f"out{branch}"])],
+            branch,
+            [],
+            [helper.make_tensor_value_info(f"out{branch}", TensorProto.FLOAT, [WIDTH, WIDTH])],
+            [numpy_helper.from_array(COMMON + shift, f"w{branch}")],
+        )
+        for branch, shift in (("then", 0), ("else", 1))
+    ]
+    node = helper.make_node("If", ["c"], ["y"], then_branch=inner[0], else_branch=inner[1])
+    graph = helper.make_graph(
+        [node],
+        "g",
+        [helper.make_tensor_value_info("c", TensorProto.BOOL, [])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [WIDTH, WIDTH])],
+        [numpy_helper.from_array(array, name) for name, array in (("a", FIRST), ("b", FIRST))],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    path, data = tmp_path / "text.onnx", tmp_path / "text.onnx.data"
+    onnx.save_model(model, str(path), save_as_external_data=True, location=data.name, size_threshold=1024)
+    assert share_weights([path, data]) == (path, data)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    np.testing.assert_array_equal(session.run(None, {"c": np.array(True)})[0], COMMON)
+
+
+def test_a_second_attempt_replaces_the_weights_of_the_first(tmp_path: Path) -> None:
+    for _ in range(2):
+        model = onnx.load(str(write(tmp_path / "model.onnx", FIRST)[0]))
+        path, data = save_proto(model, tmp_path / "text.onnx", external_above=10_000)
+        assert data.stat().st_size == pytest.approx(FIRST.nbytes, abs=10_000)
+    assert run(path).shape == GIVEN.shape

@@ -176,13 +176,54 @@ def test_the_second_of_two_that_make_one_model_is_told(home: Path, text_folder: 
 
 
 def test_two_that_replace_one_model_do_so_one_after_the_other(added: ModelSpec, text_folder: Path) -> None:
-    specs = [draft_spec(text_folder, "tiny", DraftOptions(licence=licence)) for licence in ("MIT", "CC0-1.0")]
+    events: list[str] = []
+    begun, second_begun, go_on = threading.Event(), threading.Event(), threading.Event()
+
+    def build(folder: Path, name: str) -> ModelSpec:
+        events.append(f"{name} begins")
+        (begun if name == "first" else second_begun).set()
+        if name == "first":
+            assert go_on.wait(30)
+        shutil.copytree(text_folder, folder, dirs_exist_ok=True)
+        events.append(f"{name} ends")
+        return draft_spec(folder, "tiny", DraftOptions(description=name))
+
     with ThreadPoolExecutor(2) as pool:
-        saving = [pool.submit(save_spec, spec, text_folder, force=True) for spec in specs]
-        for one in saving:
-            one.result()
-    assert load_spec("tiny") in specs
+        first = pool.submit(build_model, "tiny", lambda folder: build(folder, "first"), force=True)
+        assert begun.wait(30)
+        second = pool.submit(build_model, "tiny", lambda folder: build(folder, "second"), force=True)
+        assert not second_begun.wait(0.5)
+        go_on.set()
+        first.result()
+        second.result()
+    assert events == ["first begins", "first ends", "second begins", "second ends"]
+    assert load_spec("tiny").description == "second"
     verify(load_spec("tiny"))
+
+
+def test_a_spec_that_cannot_be_written_leaves_the_model_as_it_was(
+    added: ModelSpec, text_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {path: path.read_bytes() for path in sorted(artifact_folder(added).iterdir())}
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+
+        def build(folder: Path) -> ModelSpec:
+            shutil.copytree(text_folder, folder, dirs_exist_ok=True)
+            spec = draft_spec(folder, "tiny", DraftOptions(description="another"))
+            patch.setattr(Path, "replace", full)
+            return spec
+
+        with pytest.raises(OSError, match="No space left"):
+            build_model("tiny", build, force=True)
+    assert load_spec("tiny") == added
+    verify(added)
+    assert {path: path.read_bytes() for path in before if path.name[0] != "."} == {
+        path: content for path, content in before.items() if path.name[0] != "."
+    }
 
 
 def test_a_spec_without_a_place_is_known_before_anything_is_built(home: Path) -> None:
@@ -200,6 +241,6 @@ def test_a_swap_that_fails_puts_back_what_was_there(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "mine").touch()
     with pytest.raises(FileNotFoundError):
-        download.swap_folder(tmp_path / "fresh", folder, tmp_path / "old")
+        download.swap_folder(tmp_path / "fresh", folder, tmp_path)
     assert (folder / "mine").exists()
     assert not (tmp_path / "old").exists()

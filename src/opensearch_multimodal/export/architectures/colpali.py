@@ -113,7 +113,9 @@ def _processor(source: Source, model: Any) -> Any:
         )
     images.image_seq_length = patches
     told = source.read("processor_config.json")
-    chosen = {key: told[key] for key in ("visual_prompt_prefix", "query_prefix") if told.get(key)}
+    chosen = {
+        key: told[key] for key in ("visual_prompt_prefix", "query_prefix") if isinstance(told.get(key), str)
+    }
     processor = ColPaliProcessor(images, library.load_tokenizer(source.folder), **chosen)
     if processor.image_token_id != model.config.vlm_config.image_token_id:
         raise InvalidInput(

@@ -22,6 +22,10 @@ _SEQUENTIAL = (
     "Tokens of a page have the positions of a text (0, 1, 2, …), as ColQwen2ForRetrieval of transformers "
     "computes them; colpali-engine gives image tokens positions in the grid of the page."
 )
+_ENGINE_QUERIES = (
+    "Nothing stands before a query, as in colpali-engine since July 2025; before, it put 'Query: ' there: "
+    "give --query-prefix 'Query: ' for a model that was trained so."
+)
 
 
 class ColQwen:
@@ -65,8 +69,15 @@ class ColQwen:
             },
             image=image,
             files={"tokenizer.json": tokenizer.content},
-            notes=(*tokenizer.notes, *((_SEQUENTIAL,) if ours else ())),
+            notes=(*tokenizer.notes, *_notes(ours=ours, prefixed=options.query_prefix is not None)),
+            own_prompts=not ours,
         )
+
+
+def _notes(*, ours: bool, prefixed: bool) -> tuple[str, ...]:
+    if ours:
+        return (_SEQUENTIAL,)
+    return () if prefixed else (_ENGINE_QUERIES,)
 
 
 def _of_transformers(source: Source, device: str) -> Original:

@@ -109,6 +109,9 @@ class QwenEmbedding:
             files={"tokenizer.json": tokenizer.content},
             mrl_dimensions=_dimensions(source, options, original.dimension),
             notes=(*tokenizer.notes, *recipe.notes),
+            processor_settings=(
+                {"size": {"shortest_edge": limits[0], "longest_edge": limits[1]}} if limits else {}
+            ),
         )
 
 
