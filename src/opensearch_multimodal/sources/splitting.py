@@ -203,6 +203,8 @@ def _pack(text: str, units: Iterable[tuple[int, int]], size: int, overlap: int) 
     """Yield stretches of at most ``size`` characters made of whole units, trimmed, blank ones left out."""
     window: deque[tuple[int, int]] = deque()
     for start, end in units:
+        if text[start:end].isspace():  # alone it must not end a passage, whose sequel would only repeat it
+            continue
         if window and end - window[0][0] > size:
             last = window[-1][1]
             yield from _trimmed(text, window[0][0], last)

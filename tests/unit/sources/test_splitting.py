@@ -84,6 +84,12 @@ def test_markdown_sections_cover_the_text(lines: list[str], size: int) -> None:
         check_cover(text[section.start : section.end], part, size, size // 4)
 
 
+def test_white_space_after_a_block_makes_no_passage_that_only_repeats() -> None:
+    text = "# A\nText. More!\n~~~~\n~~~~\n    x = 1\n    x = 1\n\nTitle\nTitle\n```\n# A\n```\n"
+    [section] = markdown_sections(text)
+    assert list(section_passages(text, section, 70, 17)) == [(0, 70)]
+
+
 def test_passages_end_with_sentences_and_overlap_by_whole_ones() -> None:
     text = "One is here. Two is here. Three is here. Four is here."
     assert cut(text, 30) == ["One is here. Two is here.", "Three is here. Four is here."]
