@@ -110,7 +110,12 @@ def machine(used: Cluster | None = None) -> str:
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Return a Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+    return "\n".join(map(row, lines))
+
+
+def row(cells: Sequence[object]) -> str:
+    """Return a row of a Markdown table."""
+    return "| " + " | ".join(map(str, cells)) + " |"
 
 
 def say(message: str) -> None:

@@ -60,9 +60,9 @@ def main() -> None:
     for name in arguments.only or SAMPLES:
         common.say(f"{name} …")
         made = measure(SAMPLES[name], arguments.precision or PRECISIONS, arguments.threads, arguments.rounds)
-        rows += [[name, SAMPLES[name].shape, *cells] for cells in made]
-        for cells in rows[-len(made) :]:
-            print("| " + " | ".join(map(str, cells)) + " |", flush=True)
+        for cells in made:
+            rows.append([name, SAMPLES[name].shape, *cells])
+            print(common.row(rows[-1]), flush=True)
     if arguments.json:
         arguments.json.write_text(json.dumps([dict(zip(HEADER, row, strict=True)) for row in rows], indent=1))
 

@@ -19,7 +19,7 @@ from typing import Any
 import common
 import numpy as np
 import torch
-from export_samples import Sample, image, tiny_clip, tiny_idefics3, tiny_siglip
+from export_samples import CLIP, SIGLIP, Sample, image, tiny_clip, tiny_idefics3, tiny_siglip
 from PIL import Image
 from transformers.utils import logging
 
@@ -28,7 +28,7 @@ from opensearch_multimodal.encoder.images import open_reader
 from opensearch_multimodal.export import ExportOptions, open_source
 from opensearch_multimodal.export.architectures import recognise
 from opensearch_multimodal.export.convert import convert
-from opensearch_multimodal.models import ImageTower
+from opensearch_multimodal.export.specs import make_towers
 
 HEADER = (
     "model",
@@ -41,8 +41,6 @@ HEADER = (
 )
 PAGE = (1240, 1754)
 MANY = {"kind": "multi_vector"}
-CLIP = {"side": 224, "patch": 32, "text_width": 512, "image_width": 768, "layers": 12, "heads": 8}
-BASE = {"patch": 16, "width": 768, "layers": 12, "heads": 12}
 TILES = {
     "vision": 768,
     "depth": 12,
@@ -71,9 +69,9 @@ MODERN = {
 
 MODELS: dict[str, Sample] = {
     "CLIP ViT-B/32": Sample("", image(tiny_clip.make, **CLIP, dimension=512)),
-    "SigLIP base, 384": Sample("", image(tiny_siglip.make, side=384, **BASE)),
+    "SigLIP base, 384": Sample("", image(tiny_siglip.make, **SIGLIP | {"side": 384})),
     "SigLIP2 base NaFlex, 256 patches": Sample(
-        "", image(tiny_siglip.make_naflex, side=256, **BASE, most=256, grid=16)
+        "", image(tiny_siglip.make_naflex, **SIGLIP | {"side": 256}, most=256, grid=16)
     ),
     "ColSmol-256M": Sample("", image(tiny_idefics3.make_colidefics3, **TILES, **SMOL, dimension=128), MANY),
     "ColModernVBERT": Sample(
@@ -97,7 +95,7 @@ def main() -> None:
     for name in arguments.only or MODELS:
         common.say(f"{name} …")
         cells = measure(MODELS[name], arguments.threads, arguments.rounds)
-        print("| " + " | ".join([name, *cells]) + " |", flush=True)
+        print(common.row([name, *cells]), flush=True)
 
 
 def measure(sample: Sample, threads: int, rounds: int) -> list[str]:
@@ -106,12 +104,12 @@ def measure(sample: Sample, threads: int, rounds: int) -> list[str]:
         source = open_source(str(sample.make(work / "model")))
         options = ExportOptions(**sample.options)
         plan = recognise(source.config, options).plan(source, options)
-        for file, content in plan.files.items():
-            (work / file).write_bytes(content if isinstance(content, bytes) else content.read_bytes())
+        plan.write_files(work)
         [graph] = [graph for graph in plan.graphs if graph.tower == "image"]
         traced(work, graph).parent.mkdir()
         convert(graph, traced(work, graph))
-        tower = ImageTower.model_validate({**(plan.image or {}), "onnx": graph.file, "output": graph.output})
+        _, tower = make_towers(plan)
+        assert tower is not None
         reader = open_reader(tower, work)
         page = drawn_page()
         begun = time.process_time()

@@ -71,8 +71,7 @@ def planned(model: Path, folder: Path, **said: Any) -> Exported:
     plan = recognise(source.config, options).plan(source, options)
     out = folder / "out"
     out.mkdir()
-    for file, content in plan.files.items():
-        (out / file).write_bytes(content if isinstance(content, bytes) else content.read_bytes())
+    plan.write_files(out)
     return Exported(source, plan, out)
 
 

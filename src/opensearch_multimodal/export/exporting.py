@@ -118,7 +118,7 @@ def _export(
     say = progress or (lambda text, done, total: None)
     say("reading weights", 0, 0)
     plan = _plan(architecture, source, options)
-    written = [_copied(folder / file, content) for file, content in plan.files.items()]
+    written = plan.write_files(folder)
     preprocessing, notes = compare_preprocessing(source, plan, folder, queries=options.query_prefix is None)
     if len(plan.graphs) > 1:
         _require_room(source, folder, 2 * len(plan.graphs) + 1)
@@ -197,11 +197,6 @@ def _write_graphs(
 
 def _traced(work: Path, graph: Graph) -> Path:
     return work / graph.file.removesuffix(".onnx") / graph.file
-
-
-def _copied(target: Path, content: Path | bytes) -> Path:
-    target.write_bytes(content if isinstance(content, bytes) else content.read_bytes())
-    return target
 
 
 def _write_report(folder: Path, spec: ModelSpec, parity: Parity, source: Source, architecture: str) -> None:

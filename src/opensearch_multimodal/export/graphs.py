@@ -139,6 +139,14 @@ class Plan:
     processor_settings: Mapping[str, Any] = field(default_factory=dict)
     own_prompts: bool = False
 
+    def write_files(self, folder: Path) -> list[Path]:
+        """Write ``files`` into a folder, and return where they are."""
+        written = []
+        for name, content in self.files.items():
+            written.append(folder / name)
+            written[-1].write_bytes(content if isinstance(content, bytes) else content.read_bytes())
+        return written
+
 
 class Architecture(Protocol):
     """One family of models: how to recognise it, and how to take a model of it apart.

@@ -23,7 +23,7 @@ from .graphs import Plan
 from .parity import PreprocessingParity
 from .source import Source
 from .specs import make_towers
-from .weights import quiet_transformers
+from .weights import ONLY_FOLDER, quiet_transformers
 
 __all__ = ["LARGEST_DIFFERENCE", "compare_preprocessing"]
 
@@ -36,6 +36,7 @@ _LONG = 100_000
 _QUERIES = ("Which valve opens first?", "Wie öffnet man das Ventil?", "弁の開け方", "x")
 
 
+@quiet_transformers()
 def compare_preprocessing(
     source: Source, plan: Plan, folder: Path, *, queries: bool = True
 ) -> tuple[tuple[PreprocessingParity, ...], tuple[str, ...]]:
@@ -64,24 +65,21 @@ def compare_preprocessing(
     _require_same_limits(image, pixels)
     found: list[PreprocessingParity] = []
     notes: list[str] = []
-    with quiet_transformers():
-        pages, why = _pages(image, folder, pixels, whole, own_prompts=plan.own_prompts)
-        if pages is None:
-            return (), (f"Images: not compared with a processor: {why}.",)
-        found.append(pages)
-        if image.prompt is not None and not pages.prompt:
-            notes.append(f"Prompt of pages: not compared with a processor: {reason or why}.")
-        if text is not None and hasattr(whole, "process_queries"):
-            if plan.own_prompts or not queries:
-                notes.append(
-                    "Queries: not compared with a processor: what stands around them is not its own."
-                )
+    pages, why = _pages(image, folder, pixels, whole, own_prompts=plan.own_prompts)
+    if pages is None:
+        return (), (f"Images: not compared with a processor: {why}.",)
+    found.append(pages)
+    if image.prompt is not None and not pages.prompt:
+        notes.append(f"Prompt of pages: not compared with a processor: {reason or why}.")
+    if text is not None and hasattr(whole, "process_queries"):
+        if plan.own_prompts or not queries:
+            notes.append("Queries: not compared with a processor: what stands around them is not its own.")
+        else:
+            compared, why = _queries(text, folder, whole)
+            if compared is None:
+                notes.append(f"Queries: not compared with a processor: {why}.")
             else:
-                compared, why = _queries(text, folder, whole)
-                if compared is None:
-                    notes.append(f"Queries: not compared with a processor: {why}.")
-                else:
-                    found.append(compared)
+                found.append(compared)
     return tuple(found), tuple(notes)
 
 
@@ -89,15 +87,13 @@ def _processors(folder: Path) -> tuple[Any | None, Any | None, str]:
     """Return the folder's image processor, its processor of texts and images, and why one is missing."""
     from transformers import AutoImageProcessor, AutoProcessor
 
-    told: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     name = str(folder)
-    with quiet_transformers():
-        pixels, reason = _asked(lambda: AutoImageProcessor.from_pretrained(name, backend="pil", **told))
-        if pixels is None:
-            return None, None, reason
-        whole, reason = _asked(lambda: AutoProcessor.from_pretrained(name, backend="pil", **told))
-        if whole is None:  # one for videos, too, is there on torchvision only
-            whole, reason = _asked(lambda: AutoProcessor.from_pretrained(name, **told))
+    pixels, reason = _asked(lambda: AutoImageProcessor.from_pretrained(name, backend="pil", **ONLY_FOLDER))
+    if pixels is None:
+        return None, None, reason
+    whole, reason = _asked(lambda: AutoProcessor.from_pretrained(name, backend="pil", **ONLY_FOLDER))
+    if whole is None:  # one for videos, too, is there on torchvision only
+        whole, reason = _asked(lambda: AutoProcessor.from_pretrained(name, **ONLY_FOLDER))
     if whole is None:
         return pixels, None, reason
     if not hasattr(whole, "image_processor"):

@@ -23,7 +23,8 @@ _LEAST_SAVING = 1_000_000
 _PAGE = 4096
 """Where each tensor begins, so that the runtime can map it into memory."""
 
-_Key: TypeAlias = tuple[int, tuple[int, ...], bytes]
+_Key: TypeAlias = tuple[int, tuple[int, ...], int, bytes]
+"""Data type, dimensions, bytes, and the digest of these."""
 
 
 def share_weights(files: Sequence[Path]) -> tuple[Path, ...]:
@@ -49,16 +50,10 @@ def share_weights(files: Sequence[Path]) -> tuple[Path, ...]:
         keys = {
             path: [_key(tensor, maps) for tensor in model.graph.initializer] for path, model in models.items()
         }
-        sizes = {
-            key: len(_bytes(tensor, maps))
-            for path, model in models.items()
-            for key, tensor in zip(keys[path], model.graph.initializer, strict=True)
-            if key is not None
-        }
         counts = Counter(key for found in keys.values() for key in found if key is not None)
-        if sum(sizes[key] * (count - 1) for key, count in counts.items()) < _LEAST_SAVING:
+        if sum(key[2] * (count - 1) for key, count in counts.items()) < _LEAST_SAVING:
             return tuple(files)
-        places: dict[_Key, tuple[int, int]] = {}
+        places: dict[_Key, int] = {}
         with target.open("wb") as file:
             for path, model in models.items():
                 for key, tensor in zip(keys[path], model.graph.initializer, strict=True):
@@ -66,9 +61,9 @@ def share_weights(files: Sequence[Path]) -> tuple[Path, ...]:
                         continue
                     if key not in places:
                         file.seek(-(-file.tell() // _PAGE) * _PAGE)
-                        places[key] = (file.tell(), sizes[key])
+                        places[key] = file.tell()
                         file.write(_bytes(tensor, maps))
-                    _point(tensor, places[key])
+                    _point(tensor, places[key], key[2])
     for path, model in models.items():
         path.write_bytes(model.SerializeToString())
     for path in files:
@@ -117,13 +112,14 @@ def _key(tensor: onnx.TensorProto, maps: dict[str, Any]) -> _Key | None:
     """Return what tells a tensor from others; None of one that stays where it is."""
     if not _lies_outside(tensor) and len(tensor.raw_data) < _LEAST_TENSOR:
         return None
-    return tensor.data_type, tuple(tensor.dims), hashlib.sha256(_bytes(tensor, maps)).digest()
+    content = _bytes(tensor, maps)
+    return tensor.data_type, tuple(tensor.dims), len(content), hashlib.sha256(content).digest()
 
 
-def _point(tensor: onnx.TensorProto, place: tuple[int, int]) -> None:
+def _point(tensor: onnx.TensorProto, offset: int, length: int) -> None:
     tensor.ClearField("raw_data")
     del tensor.external_data[:]
     tensor.data_location = tensor.EXTERNAL
-    for key, value in (("location", SHARED_FILE), ("offset", place[0]), ("length", place[1])):
+    for key, value in (("location", SHARED_FILE), ("offset", offset), ("length", length)):
         entry = tensor.external_data.add()
         entry.key, entry.value = key, str(value)

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, normalizers
 
 from ..errors import InvalidInput
 from ..models.hints import read_object
-from .weights import quiet_transformers
+from .weights import ONLY_FOLDER, quiet_transformers
 
 __all__ = ["SAMPLE", "SourceTokenizer", "read_tokenizer"]
 
@@ -106,11 +106,6 @@ def read_tokenizer(folder: Path, rows: int) -> SourceTokenizer:
         made.normalizer = normalizers.Sequence([normalizers.Lowercase(), *inner])
     _check(made, folder, rows)
     count = made.get_vocab_size(with_added_tokens=True)
-    if count < _OWN * rows:
-        raise InvalidInput(
-            f"tokenizer: it has {count} tokens, the model's embedding {rows} rows: it is another model's "
-            "tokenizer"
-        )
     if count < _FULL * rows:
         notes += (
             f"The tokenizer has {count} tokens, the model's embedding {rows} rows: is it the model's own?",
@@ -124,7 +119,7 @@ def _library(folder: Path) -> Any | None:
 
     try:
         with quiet_transformers():
-            return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+            return AutoTokenizer.from_pretrained(str(folder), **ONLY_FOLDER)
     except Exception:  # many kinds; without it, tokenizer.json is taken at its word
         return None
 
@@ -171,3 +166,8 @@ def _check(tokenizer: Tokenizer, folder: Path, rows: int) -> None:
                 f"tokenizer: its tokenizer_config.json names {value!r} as {name}, which its tokenizer.json "
                 "lacks: they are of two models"
             )
+    if len(vocabulary) < _OWN * rows:
+        raise InvalidInput(
+            f"tokenizer: it has {len(vocabulary)} tokens, the model's embedding {rows} rows: it is another "
+            "model's tokenizer"
+        )

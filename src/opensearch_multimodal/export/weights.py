@@ -18,7 +18,10 @@ import numpy.typing as npt
 from ..errors import InvalidInput
 from ..models.hints import read_object
 
-__all__ = ["check_weights", "load_model", "quiet_transformers", "read_tensor", "weight_files"]
+__all__ = ["ONLY_FOLDER", "check_weights", "load_model", "quiet_transformers", "read_tensor", "weight_files"]
+
+ONLY_FOLDER: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+"""For every ``from_pretrained`` of transformers: nothing is fetched, and no code of the folder is run."""
 
 _NAMES = ("model.safetensors", "pytorch_model.bin")
 _LARGEST_HEADER = 100_000_000
@@ -158,9 +161,8 @@ def load_model(
             model, told = load(
                 str(folder),
                 dtype=torch.float32,
-                local_files_only=True,
-                trust_remote_code=False,
                 output_loading_info=True,
+                **ONLY_FOLDER,
                 **settings,
             )
     except InvalidInput:

@@ -14,6 +14,8 @@ import numpy.typing as npt
 from ...errors import InvalidInput
 from ..graphs import Batch, ExportOptions, Graph
 from ..tokens import SAMPLE
+from ..weights import ONLY_FOLDER
+from ._processor import RESAMPLE
 
 if TYPE_CHECKING:
     import torch
@@ -36,9 +38,6 @@ __all__ = [
     "tower",
     "widen_texts",
 ]
-
-_FILTERS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
-"""Pillow's number of a filter → its name in a spec."""
 
 
 def tower(model: torch.nn.Module, forward: Callable[..., Any]) -> torch.nn.Module:
@@ -128,9 +127,7 @@ def image_processor(folder: Path) -> Any:
     from transformers import AutoImageProcessor
 
     try:
-        return AutoImageProcessor.from_pretrained(
-            folder, backend="pil", local_files_only=True, trust_remote_code=False
-        )
+        return AutoImageProcessor.from_pretrained(folder, backend="pil", **ONLY_FOLDER)
     except (OSError, ValueError, KeyError) as error:
         raise InvalidInput(f"{folder}: its image processor cannot be loaded: {_line(error)}") from None
 
@@ -146,12 +143,12 @@ def image_settings(processor: Any, side: tuple[int, int] | None = None) -> dict[
         InvalidInput: it does what a spec cannot say, or gives images of another size.
     """
     resample = int(processor.resample)
-    if resample not in _FILTERS:
+    if resample not in RESAMPLE:
         raise InvalidInput(
-            f"image processor: resample {resample} is not supported, only {', '.join(_FILTERS.values())}"
+            f"image processor: resample {resample} is not supported, only {', '.join(RESAMPLE.values())}"
         )
     settings: dict[str, Any] = {
-        "resample": _FILTERS[resample],
+        "resample": RESAMPLE[resample],
         "rescale": float(processor.rescale_factor) if processor.do_rescale else 1.0,
         "mean": tuple(map(float, processor.image_mean)) if processor.do_normalize else (0.0, 0.0, 0.0),
         "std": tuple(map(float, processor.image_std)) if processor.do_normalize else (1.0, 1.0, 1.0),
@@ -196,7 +193,7 @@ def load_tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        return AutoTokenizer.from_pretrained(folder, **ONLY_FOLDER)
     except Exception as error:  # transformers, tokenizers and sentencepiece raise all sorts
         raise InvalidInput(f"{folder}: its tokenizer cannot be loaded: {_line(error)}") from None
 

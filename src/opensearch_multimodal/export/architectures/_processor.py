@@ -7,10 +7,12 @@ from typing import Any
 
 from ...errors import InvalidInput
 from ..source import Source
+from ..weights import ONLY_FOLDER
 
-__all__ = ["chat", "image_processor", "pixel_settings"]
+__all__ = ["RESAMPLE", "chat", "image_processor", "pixel_settings"]
 
-_RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
+RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
+"""Pillow's number of a filter → its name in a spec."""
 _STEPS = ("do_resize", "do_rescale", "do_normalize", "do_convert_rgb")
 _MARK = "\u27e6text\u27e7"
 
@@ -52,13 +54,13 @@ def pixel_settings(
         InvalidInput: it resizes by a filter that is not offered.
     """
     number = processor.get("resample")
-    if number is not None and number not in _RESAMPLE:
+    if number is not None and number not in RESAMPLE:
         raise InvalidInput(
             f"images: the image processor resizes by filter {number!r}; offered are "
-            f"{', '.join(f'{key} ({name})' for key, name in _RESAMPLE.items())}"
+            f"{', '.join(f'{key} ({name})' for key, name in RESAMPLE.items())}"
         )
     return {
-        "resample": resample if number is None else _RESAMPLE[number],
+        "resample": resample if number is None else RESAMPLE[number],
         "rescale": float(processor.get("rescale_factor", 1 / 255)),
         "mean": tuple(processor.get("image_mean") or mean),
         "std": tuple(processor.get("image_std") or std),
@@ -98,7 +100,7 @@ def _filled(source: Source, messages: list[dict[str, Any]]) -> str | None:
     from transformers import AutoTokenizer
 
     folder = source.folder if (source.folder / "tokenizer_config.json").is_file() else source.root
-    tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    tokenizer = AutoTokenizer.from_pretrained(str(folder), **ONLY_FOLDER)
     template = tokenizer.chat_template or source.read("chat_template.json").get("chat_template")
     if not template:
         return None
